@@ -7,7 +7,6 @@ from typing import Generic, TypeVar
 
 from harness.errors import UserError, unknown_name
 
-
 T = TypeVar("T")
 
 
@@ -44,6 +43,12 @@ class Registry(Generic[T]):
                 raise UserError(f"{self.kind} '{name}' from {point.value} failed to load: {error}") from error
             return self.entries.setdefault(name, value)
         raise unknown_name(self.kind, name, self)
+
+    def describe(self, name: str) -> str:
+        """One line on what `name` is: its value's `description`, else the first line of its docstring."""
+        value = self.get(name)
+        text = getattr(value, "description", None) or value.__doc__ or ""
+        return str(text).strip().partition("\n")[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self.entries, *(point.name for point in entry_points(group=self.group))}))

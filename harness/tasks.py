@@ -1,5 +1,6 @@
 """What a task is: a name and a way to make prompt pairs for a split."""
 
+from pathlib import Path
 from typing import Literal, Protocol
 
 from datasets import Dataset
@@ -39,3 +40,12 @@ class Task(Protocol):
 
 
 TASKS: Registry[Task] = Registry("task", "basisbench.tasks")
+
+
+def load_task(name: str) -> Task:
+    """Return a registered task, or the task in the folder called `name`; raises UserError if it is neither."""
+    from harness.folder_task import folder_task
+
+    if name not in TASKS and Path(name).is_dir():
+        return folder_task(Path(name))
+    return TASKS.get(name)

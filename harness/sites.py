@@ -1,0 +1,35 @@
+"""Where the forward pass is read and written."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+SiteKind = Literal[
+    "resid_pre",
+    "resid_post",
+    "attn_z",
+    "attn_proj",
+    "attn_out",
+    "mlp_in",
+    "mlp_post",
+    "mlp_proj",
+    "mlp_out",
+]
+SITE_KINDS: tuple[SiteKind, ...] = get_args(SiteKind)
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """A place in one layer; its activation has shape [batch, position, width].
+
+    - ``resid_pre``, ``resid_post``: the residual stream before and after the block;
+    - ``attn_z``: attention heads' outputs side by side, the input of the output projection;
+    - ``attn_proj``, ``mlp_proj``: the output of the output (down) projection, before any post-norm;
+    - ``attn_out``, ``mlp_out``: what is added to the residual stream, after a post-norm if there is one;
+    - ``mlp_in``: the MLP's input, after its norm; ``mlp_post``: the neurons, the input of the down projection.
+    """
+
+    layer: int
+    kind: SiteKind
+
+    def __str__(self) -> str:
+        return f"{self.kind}[{self.layer}]"
