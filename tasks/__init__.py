@@ -1,0 +1,1 @@
+"""Task families that ship with Basisbench, one module each, reached through entry points."""
