@@ -1,0 +1,115 @@
+"""Exact activation patching, one node at a time: the truth, for small models and for checking the others.
+
+1. Score every node by `atp`, and choose the nodes to patch: all of them, or the K highest (`exact:K`).
+2. For each prompt set the node alone from its clean to its corrupt value at its slot: the written activations
+   move by (f_corrupt - f_clean) times the unit's direction. Nodes of a layer are batched.
+3. The score is m(patched) - m(clean), averaged over pairs; nodes not patched score zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.attribution.activations import MEMORY_BUDGET, Chunk, chunks, sites_of
+from harness.attribution.fields import FieldMethod, atp, metric
+from harness.attribution.methods import METHODS, Progress, Scores
+from harness.bases import Basis
+from harness.errors import UserError
+from harness.models.adapter import Edit, Model, Start
+from harness.prompts import PromptSet
+from harness.sites import Site
+
+MOST_NODES = 20_000
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Patch all nodes, or the `most` that `atp` ranks highest."""
+
+    most: int | None = None
+
+    def __call__(
+        self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress
+    ) -> dict[str, Scores]:
+        """Return exact scores; raises UserError if a basis has more than MOST_NODES nodes to patch."""
+        ranked = FieldMethod("atp", atp)(model, prompts, bases, seed=seed, progress=progress)
+        return {b.name: self._scores(model, prompts, b, ranked[b.name], progress) for b in bases}
+
+    def _scores(self, model: Model, prompts: PromptSet, basis: Basis, ranked: Scores, progress: Progress) -> Scores:
+        flat = torch.cat([scores.abs().flatten() for scores in ranked.by_layer.values()])
+        count = min(self.most or len(flat), len(flat))
+        if count > MOST_NODES:
+            raise UserError(
+                f"exact would patch {count:,} nodes of basis '{basis.name}' one at a time: "
+                f"valid: exact:K for the K nodes that atp ranks highest, K up to {MOST_NODES:,}"
+            )
+        threshold = flat.topk(count).values.min()
+        result = {layer: torch.zeros_like(scores) for layer, scores in ranked.by_layer.items()}
+        done = 0
+        sites = sites_of([basis]) | {Site(layer, "resid_pre") for layer in basis.layers()}
+        for chunk in chunks(model, prompts, sites):
+            clean = _metric(model, chunk, Start(0, chunk.clean[Site(0, "resid_pre")]), (), 1)[0]
+            for layer, scores in ranked.by_layer.items():
+                nodes = (scores.abs() >= threshold).nonzero()
+                for some in nodes.split(_nodes_at_once(model, chunk, layer)):
+                    patched = self._patched(model, chunk, basis, layer, some)
+                    result[layer][some[:, 0], some[:, 1]] += (patched - clean) / prompts.n_pairs
+                    done += len(some)
+                    progress(f"exact {basis.name}", done * chunk.prompts.n_prompts, count * prompts.n_prompts)
+        return Scores(basis.name, result)
+
+    def _patched(self, model: Model, chunk: Chunk, basis: Basis, layer: int, nodes: Tensor) -> Tensor:
+        """M summed over the chunk's pairs with each of `nodes` [n, (slot, unit)] patched alone, [n]."""
+        n = len(nodes)
+        at_slot = chunk.prompts.slot[None] == nodes[:, 0, None, None]
+        is_error = nodes[:, 1] == basis.n_units(layer)
+        units = torch.where(is_error, 0, nodes[:, 1])
+        moved = chunk.unit_delta(basis, layer, units).permute(2, 0, 1)
+        moved = moved * (at_slot & ~is_error[:, None, None])
+        edits: list[tuple[Site, Edit]] = []
+        for site in basis.writes(layer):
+            # one unit a row: lift takes units along the last axis
+            change = torch.stack([basis.lift(layer, site, moved[i, ..., None], units[i : i + 1]) for i in range(n)])
+            if is_error.any() and site == basis.writes(layer)[0]:
+                error = chunk.error_delta(basis, layer, site)
+                change = change + error * (at_slot & is_error[:, None, None])[..., None]
+            edits.append((site, _adding(change.flatten(0, 1))))
+        return _metric(model, chunk, Start(layer, chunk.clean[Site(layer, "resid_pre")]), edits, n)
+
+
+def _adding(change: Tensor) -> Edit:
+    return lambda x: x + change
+
+
+def _nodes_at_once(model: Model, chunk: Chunk, layer: int) -> int:
+    """Rows that fit: a pass without gradient holds some 24 activations of d_model at a time."""
+    tokens = chunk.prompts.clean.numel()
+    return max(1, min(256, MEMORY_BUDGET // (4 * tokens * 24 * model.d_model)))
+
+
+def _metric(model: Model, chunk: Chunk, start: Start, edits: Sequence[tuple[Site, Edit]], repeats: int) -> Tensor:
+    """M summed over pairs, for each of `repeats` copies of the chunk run side by side, [repeats]."""
+    prompts = chunk.prompts
+    with torch.no_grad():
+        hidden = model.forward(
+            prompts.clean.repeat(repeats, 1),
+            prompts.last.repeat(repeats),
+            edits=edits,
+            start=Start(start.layer, start.resid.repeat(repeats, 1, 1)),
+            prefix=chunk.prefix.tiled(repeats) if chunk.prefix else None,
+        )
+        return torch.stack([metric(model, h, prompts) for h in hidden.split(prompts.n_prompts)])
+
+
+@METHODS.register("exact")
+def exact(option: str) -> Exact:
+    """`exact` patches every node, `exact:K` the K highest by `atp`."""
+    if not option:
+        return Exact()
+    if not option.isdecimal() or not 0 < int(option) <= MOST_NODES:
+        raise UserError(f"exact:{option}: valid: exact:K with K from 1 to {MOST_NODES:,}")
+    return Exact(int(option))

@@ -1,0 +1,227 @@
+"""Gradient fields dm/dx and the scores projected from them.
+
+1. For each chunk of prompts, record clean and corrupt activations at every site that a basis reads or writes.
+2. Compute dm/dx once for each *field site*: sites joined by a linear map share one field, carried over by the
+   map's weights (neurons and MLP output, attention heads and attention output).
+3. For each basis, score(unit) = projection of the field on the unit x (corrupt - clean activation), summed over
+   prompts at each slot, divided by the number of pairs; the same with what is left over for the error.
+
+Every decoder is affine, so the straight path from clean to corrupt in units is the straight path in the activation and
+one field serves all bases (integrated gradients: Sundararajan et al. 2017, arXiv 1703.01365; per-site use: Marks et al.
+2025, arXiv 2403.19647, section 3).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.attribution.activations import MEMORY_BUDGET, Chunk, chunks, sites_of
+from harness.attribution.methods import METHODS, Progress, Scores, no_option
+from harness.attribution.relp import relp_hooks
+from harness.bases import Basis
+from harness.errors import UserError
+from harness.models.adapter import Edit, Model, Start
+from harness.prompts import PromptSet
+from harness.sites import Site
+
+STEPS = 10
+Field = Callable[[Model, Chunk, Sequence[Site]], Iterator[tuple[Site, Tensor]]]
+
+
+def field_site(model: Model, site: Site) -> tuple[Site, Tensor | None]:
+    """The site whose field serves `site`, and the weights W [width, d_model] with field(site) = field @ W.T."""
+    if site.kind in ("mlp_post", "attn_z"):
+        module = "mlp" if site.kind == "mlp_post" else "attn"
+        out = Site(site.layer, "mlp_out" if module == "mlp" else "attn_out")
+        if model.has_post_norm(out.kind):
+            out = Site(site.layer, "mlp_proj" if module == "mlp" else "attn_proj")
+        return out, model.projection(site.kind, site.layer)
+    if site.kind in ("mlp_proj", "attn_proj"):
+        out = Site(site.layer, "mlp_out" if site.kind == "mlp_proj" else "attn_out")
+        return (site if model.has_post_norm(out.kind) else out), None
+    return site, None
+
+
+def metric(model: Model, hidden: Tensor, prompts: PromptSet, *, cap_as_gain: bool = False) -> Tensor:
+    """Sum over pairs of logit(answer) - logit(foil); `hidden` [repeats * U, d_model] may repeat the prompts."""
+    hidden = hidden.unflatten(0, (-1, prompts.n_prompts))[:, prompts.pair_prompt]
+    tokens = torch.stack([prompts.answer, prompts.foil], -1).expand(*hidden.shape[:2], 2)
+    logits = model.logits_of(hidden.flatten(0, 1), tokens.flatten(0, 1), cap_as_gain=cap_as_gain)
+    return (logits[:, 0] - logits[:, 1]).sum()
+
+
+# -- the four fields -----------------------------------------------------------------------------------
+
+
+def atp(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
+    """Attribution patching: the gradient on the clean run (Nanda 2023; Syed et al. 2024, arXiv 2310.10348)."""
+    yield from _gradients(model, chunk, sites, chunk.clean[Site(0, "resid_pre")])
+
+
+def relp(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
+    """Relevance patching: one backward pass under layer-wise relevance rules (see harness.attribution.relp)."""
+    yield from _gradients(model, chunk, sites, chunk.clean[Site(0, "resid_pre")], rules=True)
+
+
+def ig_inputs(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
+    """Gradients at all sites, averaged while the embeddings go from clean to corrupt in STEPS steps."""
+    embedding = Site(0, "resid_pre")
+    sums: dict[Site, Tensor] = {}
+    for step in range(STEPS):
+        inputs = chunk.clean[embedding] + step / STEPS * chunk.delta(embedding)
+        for site, gradient in _gradients(model, chunk, sites, inputs):
+            sums[site] = sums[site] + gradient if site in sums else gradient
+    for site in sites:
+        yield site, sums[site] / STEPS
+
+
+def ig(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
+    """Integrated gradients of each site alone: the mean over s = 0..STEPS-1 of the gradient with the site set to
+    (1 - s/STEPS) clean + (s/STEPS) corrupt.
+
+    Step 0 is the clean gradient; the others run batched, from the site's layer on.
+    """
+    first = dict(atp(model, chunk, sites))
+    prompts = chunk.prompts
+    positions = prompts.clean.shape[1]
+    for site in sites:
+        delta = chunk.delta(site)
+        # memory law: one step's graph costs what `chunks` states for a prompt, over the layers still to run
+        layers = model.n_layers - site.layer
+        per_step = 4 * prompts.n_prompts * positions * 24 * layers * model.d_model
+        at_once = max(1, min(STEPS - 1, MEMORY_BUDGET // per_step))
+        total = first[site]
+        fractions = torch.arange(1, STEPS, device=model.device) / STEPS
+        for some in fractions.split(int(at_once)):
+            total = total + _step_gradients(model, chunk, site, delta, some)
+        yield site, total / STEPS
+
+
+def _gradients(
+    model: Model, chunk: Chunk, sites: Sequence[Site], inputs: Tensor, *, rules: bool = False
+) -> Iterator[tuple[Site, Tensor]]:
+    """dm/dx at all sites from one forward and one backward pass, the input to layer 0 set to `inputs`."""
+    stored: dict[Site, Tensor] = {}
+
+    def keep(site: Site) -> tuple[Site, Edit]:
+        def edit(x: Tensor) -> None:
+            stored[site] = x
+
+        return site, edit
+
+    with torch.enable_grad():
+        hidden = model.forward(
+            chunk.prompts.clean,
+            chunk.prompts.last,
+            edits=[keep(site) for site in sites],
+            hooks=relp_hooks(model) if rules else (),
+            start=Start(0, inputs.detach().requires_grad_()),
+            prefix=chunk.prefix,
+        )
+        m = metric(model, hidden, chunk.prompts, cap_as_gain=rules)
+        gradients = torch.autograd.grad(m, [stored[site] for site in sites], allow_unused=True)
+    for site, gradient in zip(sites, gradients, strict=True):
+        yield site, torch.zeros_like(stored[site]) if gradient is None else gradient
+
+
+def _step_gradients(model: Model, chunk: Chunk, site: Site, delta: Tensor, fractions: Tensor) -> Tensor:
+    """Sum over `fractions` of dm/dx with `site` at clean + fraction * delta; all of them in one pass."""
+    steps = len(fractions)
+    prompts = chunk.prompts
+    # the residual stream after the block holds these sites' values as a summand: start there, not before
+    is_summand = site.kind in ("mlp_out", "resid_post") or (site.kind == "attn_out" and model.is_parallel)
+    base = chunk.clean[Site(site.layer, "resid_post") if is_summand else site]
+    moved = (base + fractions.to(base.dtype)[:, None, None, None] * delta).flatten(0, 1)
+    with torch.enable_grad():
+        moved.requires_grad_()
+        if is_summand:
+            start, edits = Start(site.layer + 1, moved), []
+        else:
+            before = chunk.clean[Site(site.layer, "resid_pre")].repeat(steps, 1, 1)
+            start, edits = Start(site.layer, before), [(site, _constant(moved))]
+        hidden = model.forward(
+            prompts.clean.repeat(steps, 1),
+            prompts.last.repeat(steps),
+            edits=edits,
+            start=start,
+            prefix=chunk.prefix.tiled(steps) if chunk.prefix else None,
+        )
+        (gradient,) = torch.autograd.grad(metric(model, hidden, prompts), [moved])
+    total: Tensor = gradient.unflatten(0, (steps, -1)).sum(0)
+    return total
+
+
+def _constant(value: Tensor) -> Edit:
+    return lambda _: value
+
+
+# -- from fields to scores -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FieldMethod:
+    """An attribution method given by its gradient field."""
+
+    name: str
+    field: Field
+
+    def __call__(
+        self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress
+    ) -> dict[str, Scores]:
+        """Return each basis' scores; one field a site serves all of them. `seed` has no effect here."""
+        users: dict[Site, list[tuple[Basis, int, Site]]] = defaultdict(list)
+        for basis in bases:
+            for layer in basis.layers():
+                for site in basis.writes(layer):
+                    users[field_site(model, site)[0]].append((basis, layer, site))
+        fields = sorted(users)
+        needed = sites_of(bases) | set(fields) | _starts(model, fields)
+        totals: dict[str, dict[int, Tensor]] = {basis.name: {} for basis in bases}
+        done = 0
+        for chunk in chunks(model, prompts, needed):
+            for number, (site, gradient) in enumerate(self.field(model, chunk, fields), start=1):
+                if not torch.isfinite(gradient).all():
+                    raise UserError(f"{self.name}: the gradient at {site} holds NaN or infinity: try --dtype float32")
+                for basis, layer, written in users[site]:
+                    scores = _project(model, chunk, basis, layer, written, gradient) / prompts.n_pairs
+                    sums = totals[basis.name]
+                    sums[layer] = sums[layer] + scores if layer in sums else scores
+                progress(
+                    f"{self.name} fields",
+                    done * len(fields) + number * chunk.prompts.n_prompts,
+                    prompts.n_prompts * len(fields),
+                )
+            done += chunk.prompts.n_prompts
+        return {name: Scores(name, dict(sorted(sums.items()))) for name, sums in totals.items()}
+
+
+def _starts(model: Model, fields: Sequence[Site]) -> set[Site]:
+    """Sites from which passes are started again."""
+    sites = {Site(0, "resid_pre")}
+    for site in fields:
+        sites |= {Site(site.layer, "resid_pre"), Site(site.layer, "resid_post")}
+    return sites
+
+
+def _project(model: Model, chunk: Chunk, basis: Basis, layer: int, site: Site, gradient: Tensor) -> Tensor:
+    """Scores [n_slots, units (+ error)] of a layer's units through one written site, summed over prompts."""
+    _, weight = field_site(model, site)
+    at_site = gradient if weight is None else gradient @ weight.T
+    units = chunk.unit_delta(basis, layer)
+    scores = chunk.prompts.slot_sum(basis.project(layer, site, at_site).float() * units.float())
+    if not basis.has_error:
+        return scores
+    error = torch.zeros(chunk.prompts.n_slots, 1, device=scores.device)
+    if site == basis.writes(layer)[0]:
+        left = chunk.error_delta(basis, layer, site).float()
+        error = chunk.prompts.slot_sum((at_site.float() * left).sum(-1, keepdim=True))
+    return torch.cat([scores, error], -1)
+
+
+for _name, _field in (("atp", atp), ("relp", relp), ("ig", ig), ("ig_inputs", ig_inputs)):
+    METHODS.register(_name)(no_option(_name, FieldMethod(_name, _field)))

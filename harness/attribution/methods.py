@@ -1,0 +1,75 @@
+"""The one interface of attribution methods, and their registry.
+
+A method turns discovery prompts into scores for any number of bases at once, so that what the bases share
+(passes, recordings, gradient fields) is computed once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from harness.bases import Basis
+from harness.errors import UserError, unknown_name
+from harness.models.adapter import Model
+from harness.prompts import PromptSet
+from harness.registry import Registry
+
+Progress = Callable[[str, int, int], None]
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a basis' nodes: for each layer float32 [n_slots, units], with the error's score as a last
+    column where the basis has an error. Averaged over discovery pairs; corrupt minus clean, so a negative score
+    helps the clean answer.
+    """
+
+    basis: str
+    by_layer: Mapping[int, Tensor]
+
+    def __post_init__(self) -> None:
+        for layer, scores in self.by_layer.items():
+            if not torch.isfinite(scores).all():
+                raise UserError(
+                    f"scores of basis '{self.basis}' hold NaN or infinity in layer {layer}: "
+                    "try --dtype float32, or another method"
+                )
+
+
+class Method(Protocol):
+    """Scores several bases over one set of prompts."""
+
+    def __call__(
+        self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress
+    ) -> dict[str, Scores]:
+        """Return the scores of each basis by its name."""
+
+
+MethodFactory = Callable[[str], Method]
+METHODS: Registry[MethodFactory] = Registry("method", "basisbench.methods")
+
+
+def load_method(name: str) -> Method:
+    """Return the method called `name`, or `name:option`; raises UserError for an unknown name or option."""
+    base, _, option = name.partition(":")
+    if base not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    return METHODS.get(base)(option)
+
+
+def no_option(name: str, method: Method) -> MethodFactory:
+    """A factory for a method that takes no option."""
+
+    def make(option: str) -> Method:
+        if option:
+            raise UserError(f"method '{name}' takes no option, got '{option}': valid: {name}")
+        return method
+
+    return make
