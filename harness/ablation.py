@@ -1,0 +1,110 @@
+"""Ablation values: what a node that is not kept is set to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from harness.bases import Basis
+from harness.circuits import LayerNodes
+from harness.errors import unknown_name
+from harness.models.adapter import Model, Prefix
+from harness.prompts import PromptSet
+from harness.sites import Site
+
+Ablation = Literal["mean", "zero", "mean_clean", "resample", "counterfactual"]
+ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)
+
+
+def check_ablation(name: str) -> Ablation:
+    """Return the ablation called `name`; raises UserError if there is none."""
+    if name not in ABLATIONS:
+        raise unknown_name("ablation", name, ABLATIONS)
+    return name
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Ablation values for some prompts.
+
+    `written` by site [U, S, width]: the activation with everything ablated. `units` by layer [U, S, K]: the kept
+    units' values. `lifted` by site [U, S, width]: what all units together write when ablated; only for bases with
+    an error.
+    """
+
+    written: Mapping[Site, Tensor]
+    units: Mapping[int, Tensor]
+    lifted: Mapping[Site, Tensor]
+
+
+def donors(prompts: PromptSet, seed: int) -> Tensor:
+    """For each prompt the prompt whose corrupt run it gets under `resample`: a seeded permutation among prompts
+    whose tokens have the same slots, int64 [U].
+    """
+    generator = torch.Generator().manual_seed(seed)
+    result = torch.arange(prompts.n_prompts)
+    _, group = prompts.slot.cpu().unique(dim=0, return_inverse=True)
+    for number in range(int(group.max()) + 1):
+        members = (group == number).nonzero()[:, 0]
+        result[members] = members[torch.randperm(len(members), generator=generator)]
+    return result.to(prompts.clean.device)
+
+
+def units_written(basis: Basis, activations: Mapping[Site, Tensor]) -> dict[Site, Tensor]:
+    """What all units of a basis write to each site together, from the activations they read."""
+    total: dict[Site, Tensor] = {}
+    for layer in basis.layers():
+        f = basis.encode(layer, activations[basis.read(layer)])
+        for site in basis.writes(layer):
+            lifted = basis.lift(layer, site, f)
+            total[site] = total[site] + lifted if site in total else lifted
+    return total
+
+
+def reference(
+    model: Model,
+    prompts: PromptSet,
+    basis: Basis,
+    nodes: Mapping[int, LayerNodes],
+    ablation: Ablation,
+    prefix: Prefix | None,
+    seed: int,
+) -> Reference:
+    """Compute ablation values for `prompts`.
+
+    `mean`: the mean over the corrupt prompts at the same slot; `mean_clean`: over the clean prompts; `zero`;
+    `resample`: another prompt's corrupt run (`donors`); `counterfactual`: the pair's own corrupt run. A unit's
+    mean is the mean of its activations, not the activation at the mean.
+
+    Memory law: ``4 U S (sum of written widths + K)`` bytes, U prompts of S tokens, K units that are ever kept; the
+    recording it is made from holds the read widths as well.
+    """
+    from harness.attribution.activations import record, sites_of
+
+    tokens = prompts.clean if ablation == "mean_clean" else prompts.corrupt
+    if ablation == "resample":
+        tokens = tokens[donors(prompts, seed)]
+    with torch.no_grad():
+        activations, _ = record(model, tokens, prompts.last, sites_of([basis]), prefix)
+        written = {s: activations[s] for layer in basis.layers() for s in basis.writes(layer)}
+        units = {
+            layer: basis.encode(layer, activations[basis.read(layer)], held.units) for layer, held in nodes.items()
+        }
+        lifted = units_written(basis, activations) if basis.has_error else {}
+
+        def value(x: Tensor) -> Tensor:
+            if ablation == "zero":
+                return torch.zeros_like(x)
+            if ablation in ("mean", "mean_clean"):
+                return prompts.at_slots(prompts.slot_mean(x)).to(x.dtype)
+            return x
+
+        return Reference(
+            {site: value(x) for site, x in written.items()},
+            {layer: value(f) for layer, f in units.items()},
+            {site: value(x) for site, x in lifted.items()},
+        )

@@ -1,0 +1,345 @@
+"""Statistics of a sparsity-faithfulness curve, with intervals from one bootstrap over evaluation pairs.
+
+Every statistic is a function of per-pair weights: 1/N each gives the point, and a resample's counts over N
+give one bootstrap replicate. So numerators and denominators are always resampled together, all statistics of
+a curve share one set of resamples, and two curves on the same N pairs share it too (see `paired_difference`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from harness.errors import UserError, unknown_name
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+MAX_SIZE = 10_000  # right end of the headline areas' axis, log10 k in [0, 4]
+THRESHOLDS = (0.5, 0.8, 0.9)
+CONFIDENCE = 0.95
+SMALLEST_EFFECT = 1e-6  # of the largest logit: about ten times the rounding error of float32
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the model said after each of N evaluation prompts.
+
+    `answer` and `foil` are logits, `logsumexp` is the log of the softmax denominator over the vocabulary, all
+    in nats and of one shape, [..., N]. Raises UserError for values that are not finite, else ValueError.
+    """
+
+    answer: Floats
+    foil: Floats
+    logsumexp: Floats
+
+    def __post_init__(self) -> None:
+        if not self.answer.shape == self.foil.shape == self.logsumexp.shape or self.answer.ndim == 0:
+            raise ValueError("answer, foil and logsumexp need one shape, [..., N]")
+        if not all(np.isfinite(part).all() for part in (self.answer, self.foil, self.logsumexp)):
+            raise UserError("the model gave logits that are not finite: valid are finite ones, try dtype float32")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Outcomes of a circuit and of its complement at P growing sizes, on N evaluation pairs.
+
+    `size` counts kept nodes, error nodes included: int64 [P], strictly increasing, from 1 to total_nodes - 1
+    (nothing and everything are known without measuring). `distinct_units` counts distinct (layer, unit) and
+    `error_nodes` the error nodes among them, int64 [P]. `total_nodes` is all the nodes that the basis has
+    here, error nodes included. `full` [N] is the plain model, `empty` [N] has everything ablated, `circuit`
+    [P, N] keeps only the circuit and `complement` [P, N] ablates only the circuit. Raises ValueError if not.
+    """
+
+    size: Integers
+    distinct_units: Integers
+    error_nodes: Integers
+    total_nodes: int
+    full: Outcome
+    empty: Outcome
+    circuit: Outcome
+    complement: Outcome
+
+    def __post_init__(self) -> None:
+        if self.size.ndim != 1 or not self.size.shape == self.distinct_units.shape == self.error_nodes.shape:
+            raise ValueError("size, distinct_units and error_nodes need one shape, [P]")
+        if not self.size.size or not (np.diff(self.size, prepend=0) > 0).all():
+            raise ValueError("size needs one value or more, positive and strictly increasing")
+        if self.size[-1] >= self.total_nodes:
+            raise ValueError(f"sizes must stay below total_nodes, {self.total_nodes}")
+        n = self.full.answer.shape
+        if len(n) != 1 or not n[0] or self.empty.answer.shape != n:
+            raise ValueError("full and empty need one shape, [N], with N of 1 or more")
+        if not self.circuit.answer.shape == self.complement.answer.shape == (self.size.size, *n):
+            raise ValueError("circuit and complement need the shape [P, N]")
+
+    @property
+    def n(self) -> int:
+        """Number of evaluation pairs, N."""
+        return int(self.full.answer.size)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number per prompt, [..., N] from an Outcome [..., N], and the direction in which it is better."""
+
+    name: str
+    direction: Literal["higher", "lower"]
+    compute: Callable[[Outcome], Floats]
+
+
+def _logit_difference(outcome: Outcome) -> Floats:
+    return outcome.answer - outcome.foil
+
+
+def _probability_difference(outcome: Outcome) -> Floats:
+    return np.exp(outcome.answer - outcome.logsumexp) - np.exp(outcome.foil - outcome.logsumexp)
+
+
+def _accuracy(outcome: Outcome) -> Floats:
+    return np.heaviside(outcome.answer - outcome.foil, 0.5)  # a tie counts half
+
+
+LOGIT_DIFFERENCE = Metric("logit_difference", "higher", _logit_difference)
+PROBABILITY_DIFFERENCE = Metric("probability_difference", "higher", _probability_difference)
+ACCURACY = Metric("accuracy", "higher", _accuracy)
+METRICS = {metric.name: metric for metric in (LOGIT_DIFFERENCE, PROBABILITY_DIFFERENCE, ACCURACY)}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its 95 % percentile interval; NaN where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Band:
+    """Values and their pointwise 95 % percentile intervals: arrays of one shape, [P] along a curve."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+    def estimate(self) -> Estimate:
+        """Return the one value of a band of shape []."""
+        return Estimate(float(self.value), float(self.low), float(self.high))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One number a question; `statistics_of` defines each of them."""
+
+    auc_f: Estimate
+    auc_c: Estimate
+    nodes_at_05: Estimate
+    nodes_at_08: Estimate
+    nodes_at_09: Estimate
+    cpr: Estimate
+    cmd: Estimate
+
+
+@dataclass(frozen=True)
+class CurveStatistics:
+    """All that is reported of a curve: bands [P], the summary and F of the full and of the empty model.
+
+    `degenerate` is true where F(full) - F(empty) cannot carry a ratio: at most 1e-6 of the largest logit in
+    `full` and `empty`, or with an interval that contains 0. In the first case every ratio is NaN; in the
+    second they are computed and not to be trusted. With N = 1 there is nothing to resample, so intervals
+    equal the points.
+    """
+
+    faithfulness: Band
+    completeness: Band
+    accuracy: Band
+    accuracy_complement: Band
+    probability_difference: Band
+    probability_difference_complement: Band
+    summary: Summary
+    f_full: Estimate
+    f_empty: Estimate
+    degenerate: bool
+
+
+def summarise(curve: Curve, seed: int = 0, n_resamples: int = 2000) -> CurveStatistics:
+    """Return the statistics of `curve` with 95 % percentile bootstrap intervals over its evaluation pairs."""
+    bands = resampled(lambda weights: statistics_of(curve, weights), curve.n, seed, n_resamples)
+    effect = bands["effect"].estimate()
+    return CurveStatistics(
+        faithfulness=bands["faithfulness"],
+        completeness=bands["completeness"],
+        accuracy=bands["accuracy"],
+        accuracy_complement=bands["accuracy_complement"],
+        probability_difference=bands["probability_difference"],
+        probability_difference_complement=bands["probability_difference_complement"],
+        summary=Summary(**{name: bands[name].estimate() for name in Summary.__dataclass_fields__}),
+        f_full=bands["f_full"].estimate(),
+        f_empty=bands["f_empty"].estimate(),
+        degenerate=abs(effect.value) <= _smallest_effect(curve) or effect.low <= 0 <= effect.high,
+    )
+
+
+def paired_difference(a: Curve, b: Curve, statistic_name: str, seed: int = 0, n_resamples: int = 2000) -> Estimate:
+    """Return the statistic of `a` minus that of `b`, both on the same resamples of the same pairs.
+
+    `statistic_name` is a field of `Summary`; nodes are compared as log10, so -1 says ten times fewer. Both
+    curves must hold the same pairs in the same order (equal data hashes say so). Raises UserError for an
+    unknown statistic or another number of pairs. NaN where either curve's effect is too small to divide by.
+    """
+    if statistic_name not in Summary.__dataclass_fields__:
+        raise unknown_name("statistic", statistic_name, Summary.__dataclass_fields__)
+    if a.n != b.n:
+        raise UserError(f"cannot pair curves of {a.n} and {b.n} evaluation pairs: valid are equal numbers")
+
+    def one(curve: Curve, weights: Floats) -> Floats:
+        value = statistics_of(curve, weights)[statistic_name]
+        return np.log10(value) if statistic_name.startswith("nodes") else value
+
+    difference = resampled(lambda weights: {"": one(a, weights) - one(b, weights)}, a.n, seed, n_resamples)
+    return difference[""].estimate()
+
+
+def resampled(
+    compute: Callable[[Floats], Mapping[str, Floats]], n: int, seed: int = 0, n_resamples: int = 2000
+) -> dict[str, Band]:
+    """Return a band for each array that `compute` makes of weights over n pairs.
+
+    `compute` takes weights [R, n] whose rows sum to 1 and returns arrays [..., R]; it is called once for the
+    point (R = 1) and once for all resamples. The same n, seed and n_resamples give the same resamples.
+    Percentile intervals (Efron and Tibshirani 1993, chapter 13); with n = 1 they equal the points.
+    """
+    point = {name: values[..., 0] for name, values in compute(np.full((1, n), 1 / n)).items()}
+    if n == 1:
+        return {name: Band(value, value, value) for name, value in point.items()}
+
+    def statistic(indices: Integers, axis: int) -> Floats:
+        arrays = compute(_weights(indices))
+        rows: Floats = np.concatenate([array.reshape(-1, len(indices)) for array in arrays.values()])
+        rows[np.isnan(rows)] = 0  # scipy warns of NaN; what has no point gets no interval below
+        return rows
+
+    interval = stats.bootstrap(
+        (np.arange(n),),
+        statistic,
+        n_resamples=n_resamples,
+        vectorized=True,
+        axis=-1,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=seed,
+    ).confidence_interval
+    ends = np.cumsum([value.size for value in point.values()])[:-1]
+    lows, highs = np.split(interval.low, ends), np.split(interval.high, ends)
+    return {
+        name: Band(value, *(np.where(np.isnan(value), np.nan, end.reshape(value.shape)) for end in (low, high)))
+        for (name, value), low, high in zip(point.items(), lows, highs, strict=True)
+    }
+
+
+def statistics_of(curve: Curve, weights: Floats) -> dict[str, Floats]:
+    """Return every statistic of `curve` under R weightings [R, N] of its pairs, arrays [P, R] and [R].
+
+    - f_full, f_empty, effect: F(full), F(empty) and their difference, F a weighted mean logit difference.
+    - faithfulness = (F(circuit) - F(empty)) / effect, completeness = (F(complement) - F(empty)) / effect:
+      ratios of means, after Marks et al. 2024, arXiv 2403.19647, section 4.
+    - accuracy, probability_difference: means for the circuit, and for the complement (``_complement``).
+    - auc_f, auc_c: means over log10 k in [0, 4] of max(0, 1 - |1 - f|) and 1 - min(1, |c|), see `log_mean`.
+    - nodes_at_05, _08, _09: the smallest measured size from which f stays at or above the threshold at every
+      larger one; keeping everything (f = 1 at total_nodes) is the last, so there always is one.
+    - cpr, cmd: areas under f and under |1 - f| over k / total_nodes in [0, 1], trapezoid through the measured
+      sizes (Mueller et al. 2025, MIB, arXiv 2504.13151, section 3).
+    """
+
+    def mean(metric: Metric, outcome: Outcome) -> Floats:
+        return metric.compute(outcome) @ weights.T
+
+    full, empty = mean(LOGIT_DIFFERENCE, curve.full), mean(LOGIT_DIFFERENCE, curve.empty)
+    effect = full - empty
+    divisor = _divisor(curve, effect)
+    f = (mean(LOGIT_DIFFERENCE, curve.circuit) - empty) / divisor
+    c = (mean(LOGIT_DIFFERENCE, curve.complement) - empty) / divisor
+    share = np.concatenate([[0.0], curve.size / curve.total_nodes, [1.0]])
+    f_share = np.pad(f, ((1, 1), (0, 0)), constant_values=((0, 1), (0, 0)))
+    undefined = 0 * divisor  # NaN where f is, so that padding and thresholds cannot hide it
+    return {
+        "f_full": full,
+        "f_empty": empty,
+        "effect": effect,
+        "faithfulness": f,
+        "completeness": c,
+        "accuracy": mean(ACCURACY, curve.circuit),
+        "accuracy_complement": mean(ACCURACY, curve.complement),
+        "probability_difference": mean(PROBABILITY_DIFFERENCE, curve.circuit),
+        "probability_difference_complement": mean(PROBABILITY_DIFFERENCE, curve.complement),
+        "auc_f": log_mean(curve, f, 0, 1, lambda value: np.maximum(0, 1 - np.abs(1 - value))),
+        "auc_c": log_mean(curve, c, 1, 0, lambda value: 1 - np.minimum(1, np.abs(value))),
+        **{
+            f"nodes_at_{round(10 * threshold):02d}": _nodes_at(curve, f, threshold) + undefined
+            for threshold in THRESHOLDS
+        },
+        "cpr": np.trapezoid(f_share, share, axis=0),
+        "cmd": np.trapezoid(np.abs(1 - f_share), share, axis=0),
+    }
+
+
+def log_mean(
+    curve: Curve, values: Floats, at_none: float, at_all: float, transform: Callable[[Floats], Floats]
+) -> Floats:
+    """Return the mean over log10 k in [0, 4] of `transform` of a curve's values [P, R], as [R].
+
+    Trapezoid between the measured sizes, on log k. The curve is `at_all` from total_nodes on, a straight line
+    in log k up to there from the last measured size, and cut at k = 10,000. Where the smallest measured size
+    is above 1, the curve starts at k = 1 as if nothing were kept: what was not measured is not counted.
+    """
+    replicates = values.shape[1:]
+    logs = np.log10([*curve.size, curve.total_nodes])
+    values = np.concatenate([values, np.full((1, *replicates), at_all)])
+    if logs[0] > 0:
+        logs, values = np.insert(logs, 0, 0.0), np.insert(values, 0, at_none, axis=0)
+    end = np.log10(MAX_SIZE)
+    after = int(np.searchsorted(logs, end))
+    if after == len(logs):
+        last = values[-1]
+    else:
+        part = (end - logs[after - 1]) / (logs[after] - logs[after - 1])
+        last = (1 - part) * values[after - 1] + part * values[after]
+    logs, values = np.append(logs[:after], end), np.concatenate([values[:after], last[None]])
+    mean: Floats = np.trapezoid(transform(values), logs / end, axis=0)
+    return mean
+
+
+def _nodes_at(curve: Curve, f: Floats, threshold: float) -> Floats:
+    # Accumulated from the largest size down: a later dip undoes an earlier success.
+    dips = np.flip(np.logical_or.accumulate(np.flip(f < threshold, axis=0), axis=0), axis=0)
+    nodes: Floats = np.append(curve.size, curve.total_nodes)[dips.sum(axis=0)].astype(np.float64)
+    return nodes
+
+
+def _smallest_effect(curve: Curve) -> float:
+    logits = (curve.full.answer, curve.full.foil, curve.empty.answer, curve.empty.foil)
+    return SMALLEST_EFFECT * max(float(np.abs(part).max()) for part in logits)
+
+
+def _divisor(curve: Curve, effect: Floats) -> Floats:
+    """Return `effect` [R] ready to divide by: NaN if the curve's own is too small to.
+
+    A resample's is only kept that far from 0: it belongs in the tail of the interval, it does not undo it.
+    """
+    smallest = _smallest_effect(curve)
+    point = float((LOGIT_DIFFERENCE.compute(curve.full) - LOGIT_DIFFERENCE.compute(curve.empty)).mean())
+    if abs(point) <= smallest:
+        return np.full_like(effect, np.nan)
+    return np.copysign(np.maximum(np.abs(effect), smallest), effect)
+
+
+def _weights(indices: NDArray[Any]) -> Floats:
+    """Return how often each row of indices [R, N] names each of the N pairs, over N: [R, N]."""
+    rows, n = indices.shape
+    counts = np.bincount((np.arange(rows)[:, None] * n + indices).ravel(), minlength=rows * n)
+    weights: Floats = counts.reshape(rows, n) / n
+    return weights
