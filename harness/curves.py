@@ -41,7 +41,7 @@ TOKENS_AT_ONCE = 2048
 
 
 @dataclass
-class _Splice:
+class Splice:
     """Edits that splice one batch of circuits (or complements) into a pass; rows are [points x prompts]."""
 
     basis: Basis
@@ -159,11 +159,11 @@ def evaluate(
     plain, hidden = record(model, prompts.clean, prompts.last, before, prefix)
     full = outcome(model, hidden, prompts)
 
-    def splice(some: Sequence[int], complement: bool) -> _Splice:
+    def splice(some: Sequence[int], complement: bool) -> Splice:
         at = torch.tensor(some, device=model.device)
-        return _Splice(basis, nodes, prompts.slot, values, at, complement, error)
+        return Splice(basis, nodes, prompts.slot, values, at, complement, error)
 
-    nothing = _Splice(basis, {}, prompts.slot, values, torch.tensor([0], device=model.device), False, "remove")
+    nothing = Splice(basis, {}, prompts.slot, values, torch.tensor([0], device=model.device), False, "remove")
     ablated, hidden = record_spliced(model, prompts, before, nothing, prefix)
     empty = outcome(model, hidden, prompts)
 
@@ -195,7 +195,7 @@ def evaluate(
 
 
 def record_spliced(
-    model: Model, prompts: PromptSet, sites: Sequence[Site], splice: _Splice, prefix: Prefix | None
+    model: Model, prompts: PromptSet, sites: Sequence[Site], splice: Splice, prefix: Prefix | None
 ) -> tuple[dict[Site, Tensor], Tensor]:
     """Run one spliced pass and record activations at `sites`."""
     stored: dict[Site, Tensor] = {}
@@ -209,7 +209,7 @@ def record_spliced(
     return stored, hidden
 
 
-def _run(model: Model, prompts: PromptSet, splice: _Splice, start: Start, prefix: Prefix | None) -> Tensor:
+def _run(model: Model, prompts: PromptSet, splice: Splice, start: Start, prefix: Prefix | None) -> Tensor:
     """One pass over [points x prompts] rows; returns the last hidden states."""
     points = len(splice.sizes)
     with torch.no_grad():

@@ -1,0 +1,124 @@
+"""Tiny random models of every architecture the adapter must know, and small prompt sets for them."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from harness.models.adapter import Model
+from harness.prompts import PromptSet, encode
+
+VOCABULARY = 50
+LAYERS = 3
+_COMMON = {
+    "hidden_size": 24,
+    "intermediate_size": 40,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 4,
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 64,
+}
+_GROUPED = {**_COMMON, "num_key_value_heads": 2}
+CONFIGS: dict[str, Callable[[], transformers.PretrainedConfig]] = {
+    "llama": lambda: transformers.LlamaConfig(**_GROUPED, tie_word_embeddings=True),
+    "gpt2": lambda: transformers.GPT2Config(
+        n_embd=24, n_layer=LAYERS, n_head=4, vocab_size=VOCABULARY, n_positions=64, bos_token_id=2, eos_token_id=1
+    ),
+    "neox": lambda: transformers.GPTNeoXConfig(**_COMMON),
+    "gemma2": lambda: transformers.Gemma2Config(**_GROUPED, head_dim=6),
+    "gemma3": lambda: transformers.Gemma3TextConfig(**_GROUPED, head_dim=6),
+    "qwen2": lambda: transformers.Qwen2Config(**_GROUPED),
+    "qwen3": lambda: transformers.Qwen3Config(**_GROUPED, head_dim=6),
+}
+ARCHITECTURES = tuple(CONFIGS)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerFast:
+    """One token a word: w3 to w49; <unk>, <eos>, <bos> are 0, 1, 2."""
+    words = {"<unk>": 0, "<eos>": 1, "<bos>": 2} | {f"w{i}": i for i in range(3, VOCABULARY)}
+    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    folder = tmp_path_factory.mktemp("tokenizer")
+    PreTrainedTokenizerFast(
+        tokenizer_object=inner, unk_token="<unk>", eos_token="<eos>", bos_token="<bos>", pad_token="<eos>"
+    ).save_pretrained(folder)
+    loaded = PreTrainedTokenizerFast.from_pretrained(folder)
+    assert isinstance(loaded, PreTrainedTokenizerFast)
+    return loaded
+
+
+def random_hf(architecture: str, seed: int = 0) -> PreTrainedModel:
+    """A tiny random model with weights large enough that its units matter."""
+    torch.manual_seed(seed)
+    config = CONFIGS[architecture]()
+    hf = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    with torch.no_grad():
+        for parameter in hf.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(4.0)
+            else:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    assert isinstance(hf, PreTrainedModel)
+    return hf
+
+
+@pytest.fixture(scope="session")
+def tiny(tokenizer: PreTrainedTokenizerFast) -> Callable[[str], Model]:
+    """A function from an architecture's name to a tiny model, made once."""
+    made: dict[str, Model] = {}
+
+    def make(architecture: str) -> Model:
+        if architecture not in made:
+            made[architecture] = Model(architecture, random_hf(architecture), tokenizer)
+        return made[architecture]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A local Hugging Face folder with a tiny Llama."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    random_hf("llama").save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def pair_rows(count: int = 6, lengths: tuple[int, ...] = (5,), seed: int = 0) -> list[dict[str, object]]:
+    """Random pairs that differ in their second word, with a span over it; the first word is always w3."""
+    draw = random.Random(seed)
+    rows: list[dict[str, object]] = []
+    for index in range(count):
+        words = [f"w{draw.randrange(3, VOCABULARY)}" for _ in range(lengths[index % len(lengths)])]
+        words[0] = "w3"
+        other = [words[0], f"w{draw.randrange(3, VOCABULARY)}", *words[2:]]
+        if other == words:
+            other[1] = "w4" if words[1] != "w4" else "w5"
+        answer, foil = draw.sample(range(3, VOCABULARY), 2)
+        rows.append(
+            {
+                "clean": " ".join(words),
+                "corrupt": " ".join(other),
+                "answer": f" w{answer}",
+                "foil": f" w{foil}",
+                "case": "random",
+                "clean_spans": [{"name": "subject", "start": 3, "end": 3 + len(words[1])}],
+                "corrupt_spans": [{"name": "subject", "start": 3, "end": 3 + len(other[1])}],
+            }
+        )
+    return rows
+
+
+def prompt_set(model: Model, rows: list[dict[str, object]]) -> PromptSet:
+    """Encode rows; all must be usable."""
+    prompts = encode(Dataset.from_list(rows), model)
+    assert prompts is not None
+    assert prompts.n_pairs == len(rows), prompts.usage
+    return prompts

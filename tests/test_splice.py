@@ -1,0 +1,114 @@
+"""Splice identity: with nothing ablated, logits and upstream gradients are those of the plain model."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from conftest import ARCHITECTURES, pair_rows, prompt_set
+from torch import Tensor
+
+from harness.ablation import ABLATIONS, Ablation, reference
+from harness.attribution import Scores, load_method, silent
+from harness.bases import BASES, Basis, LinearBasis, load_basis
+from harness.circuits import LARGEST, nodes_by_layer, rank_nodes
+from harness.curves import Splice, evaluate
+from harness.models.adapter import Model, Start
+from harness.sites import Site
+from harness.statistics import METRICS
+
+BUILT_IN = ("neurons", "mlp_out", "resid_post", "attn_out", "attn_z", "rotated_neurons", "rotated_mlp_out")
+
+
+def truncated(model: Model) -> Basis:
+    """A basis with an error: the first half of a rotation of the MLP output."""
+    size = model.d_model
+    rotation, _ = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(3)))
+    sites = [Site(layer, "mlp_out") for layer in range(model.n_layers)]
+    return LinearBasis("truncated", sites, size, lambda _: rotation[: size // 2], size // 2)
+
+
+def all_ranked(model: Model, basis: Basis, n_slots: int) -> Scores:
+    generator = torch.Generator().manual_seed(5)
+    return Scores(
+        basis.name,
+        {
+            layer: torch.randn(n_slots, basis.n_units(layer) + basis.has_error, generator=generator)
+            for layer in basis.layers()
+        },
+    )
+
+
+def bases(model: Model) -> list[Basis]:
+    return [*(load_basis(name, model) for name in BUILT_IN), truncated(model)]
+
+
+def test_every_shipped_basis_is_tested() -> None:
+    assert {name for name in BASES if not name.startswith(("sae", "transcoder", "clt"))} == set(BUILT_IN)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_nothing_ablated_is_the_plain_model(architecture: str, tiny: Callable[[str], Model]) -> None:
+    model = tiny(architecture)
+    prompts = prompt_set(model, pair_rows(4, (5, 4)))
+    embeddings: list[Tensor] = []
+    with torch.no_grad():
+        model.forward(prompts.clean, prompts.last, edits=[(Site(0, "resid_pre"), embeddings.append)])
+
+    def logits_and_gradient(splice: Splice | None) -> tuple[Tensor, Tensor]:
+        inputs = embeddings[0].clone().requires_grad_()
+        edits = splice.edits(0) if splice else ()
+        hidden = model.forward(prompts.clean, prompts.last, edits=edits, start=Start(0, inputs))
+        logits = model.logits(hidden)
+        (gradient,) = torch.autograd.grad(logits.pow(2).sum(), inputs)
+        return logits.detach(), gradient
+
+    plain, plain_gradient = logits_and_gradient(None)
+    for basis in bases(model):
+        ranking = rank_nodes(all_ranked(model, basis, prompts.n_slots), basis)
+        assert len(ranking.layer) == ranking.total < LARGEST
+        nodes = nodes_by_layer(ranking, basis, prompts.n_slots, model.device)
+        values = reference(model, prompts, basis, nodes, "mean", None, 0)
+        for size, complement in ((ranking.total, False), (0, True)):
+            splice = Splice(basis, nodes, prompts.slot, values, torch.tensor([size]), complement, "score")
+            logits, gradient = logits_and_gradient(splice)
+            torch.testing.assert_close(logits, plain, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(gradient, plain_gradient, atol=1e-3, rtol=1e-3)
+        # and the splice is not a way of doing nothing
+        ablated = Splice(basis, nodes, prompts.slot, values, torch.tensor([0]), False, "score")
+        with torch.no_grad():
+            changed = model.logits(model.forward(prompts.clean, prompts.last, edits=ablated.edits(0)))
+        assert (changed - plain).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("ablation", ABLATIONS)
+def test_bases_of_a_site_share_full_and_empty(ablation: Ablation, tiny: Callable[[str], Model]) -> None:
+    """The ablated activation is the same in any basis, so one denominator serves all of a site."""
+    model = tiny("llama")
+    prompts = prompt_set(model, pair_rows(5))
+    metric = METRICS["logit_difference"].compute
+    empties: dict[str, float] = {}
+    for basis in bases(model):
+        ranking = rank_nodes(all_ranked(model, basis, prompts.n_slots), basis)
+        curve = evaluate(model, prompts, basis, ranking, [1], ablation=ablation)
+        plain = model.forward(prompts.clean, prompts.last)
+        answer = model.logits_of(plain[prompts.pair_prompt], prompts.answer[:, None])[:, 0]
+        assert curve.full.answer == pytest.approx(answer.numpy(), abs=1e-4)
+        empties[basis.name] = metric(curve.empty).mean()
+        assert abs(metric(curve.full) - metric(curve.empty)).max() > 0.01
+    for one, other in (("neurons", "rotated_neurons"), ("mlp_out", "rotated_mlp_out"), ("mlp_out", "truncated")):
+        assert empties[one] == pytest.approx(empties[other], abs=1e-4)
+    assert empties["neurons"] == pytest.approx(empties["mlp_out"], abs=1e-4)  # no bias: one site
+
+
+@pytest.mark.parametrize("method", ["atp", "relp", "ig", "ig_inputs", "delta", "activation", "random"])
+def test_every_method_scores_every_node(method: str, tiny: Callable[[str], Model]) -> None:
+    model = tiny("llama")
+    prompts = prompt_set(model, pair_rows(4))
+    chosen = bases(model)
+    scores = load_method(method)(model, prompts, chosen, seed=0, progress=silent)
+    for basis in chosen:
+        for layer in basis.layers():
+            assert scores[basis.name].by_layer[layer].shape == (
+                prompts.n_slots,
+                basis.n_units(layer) + basis.has_error,
+            )
