@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Edit = Callable[[Tensor], Tensor | None]
 HOOKS: Mapping[SiteKind, str] = {
     "resid_pre": "hook_in",
+    "resid_mid": "ln2.hook_in",
     "resid_post": "hook_resid_post",
     "attn_z": "attn.o.hook_in",
     "attn_proj": "attn.o.hook_out",

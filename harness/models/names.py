@@ -1,0 +1,179 @@
+"""From what a user calls a model to a loaded Hugging Face model: named, in a local folder, or on the hub."""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from harness.cache import cache_dir, write_atomically
+from harness.errors import UserError, unknown_name
+from harness.models.embedded import SMOLLM2, fetch_embedded, quiet_transformers
+from harness.registry import Registry
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model comes from: `path` is a local folder or a hub name; `revision` is for the hub alone.
+
+    `name` is what the user wrote, `label` what tables and figures show.
+    """
+
+    name: str
+    path: str
+    label: str
+    revision: str | None = None
+
+
+# An entry makes the model available, saying what it does, and tells where it is.
+MODELS: Registry[Callable[[Callable[[str], None]], ModelSource]] = Registry("model", "basisbench.models")
+
+# What decides a model's outputs on a text: its shape, its weights, its tokenizer.
+_FINGERPRINTED = ("config.json", "*.safetensors", "tokenizer*", "vocab.*", "merges.txt", "added_tokens.json")
+
+
+@MODELS.register(SMOLLM2.name)
+def _smollm2(say: Callable[[str], None]) -> ModelSource:
+    return ModelSource(SMOLLM2.name, str(fetch_embedded(say)), SMOLLM2.label)
+
+
+def resolve_model(name: str, say: Callable[[str], None]) -> ModelSource:
+    """Find the model called `name`: registered, else a local folder, else `org/name[@revision]` on the hub.
+
+    A registered model is fetched if need be, `say` receiving one line a step; the hub is not contacted.
+    Raises UserError for an unknown name, a folder that holds no model, or a model that cannot be fetched.
+    """
+    if name in set(MODELS):
+        return MODELS.get(name)(say)
+    try:
+        folder = Path(name).expanduser()
+    except RuntimeError:  # ~someone, who has no home here
+        folder = Path(name)
+    if name and folder.is_dir():
+        _check_folder(folder)
+        path = folder.resolve()
+        return ModelSource(name, str(path), path.name)
+    repo, _, revision = name.partition("@")
+    if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo, re.ASCII):
+        return ModelSource(name, repo, name, revision or None)
+    valid = "or a local folder, or a hub name org/name[@revision]"
+    if folder.is_absolute() or name.startswith(("~", ".")):
+        raise UserError(f"no model folder {name}: valid: {', '.join(MODELS)}, {valid}")
+    raise UserError(f"{unknown_name('model', name, MODELS)}, {valid}")
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise UserError unless `folder` holds a configuration and safetensors weights."""
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} is not a model folder: it has no config.json")
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"{folder} has no weights: a model folder has at least one *.safetensors file")
+
+
+def load_hf(
+    source: ModelSource, dtype: torch.dtype, device: str | torch.device
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load model and tokenizer, fetched if on the hub, with eager attention, in eval mode, without gradients.
+
+    No code from the model's repository is run and no pickle is read. Raises UserError when the hub cannot be
+    reached, has no such model or wants a licence accepted, and when the files are not those of a whole causal
+    language model.
+    """
+    local = Path(source.path).is_dir()
+    if local:
+        _check_folder(Path(source.path))
+    where = {"revision": source.revision or "main", "trust_remote_code": False}
+    try:
+        # The bars of a download are worth seeing; those of reading a local file are not.
+        with quiet_transformers() if local else nullcontext():
+            # The small files first: what is wrong with them is then known before gigabytes are fetched.
+            config = AutoConfig.from_pretrained(source.path, **where)
+            tokenizer = AutoTokenizer.from_pretrained(source.path, config=config, **where)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                source.path,
+                config=config,
+                dtype=dtype,
+                attn_implementation="eager",
+                use_safetensors=True,
+                output_loading_info=True,
+                **where,
+            )
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+        raise UserError(_why_not_loaded(source, error)) from error
+    model, report = loaded
+    if report["missing_keys"]:  # transformers would go on with random numbers in their place
+        missing = sorted(report["missing_keys"])
+        raise UserError(f"cannot load {source.name}: {len(missing)} weights are missing, the first is {missing[0]}")
+    return model.to(device).eval().requires_grad_(False), tokenizer
+
+
+def _why_not_loaded(source: ModelSource, error: BaseException) -> str:
+    """Put what went wrong in loading `source` into one line, looking behind transformers' own wrappers."""
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+
+    def caused_by(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(link, kinds) for link in chain)
+
+    if caused_by(GatedRepoError):
+        return f"{source.path} is gated: accept its terms on its hub page, then log in with 'hf auth login'"
+    if caused_by(RevisionNotFoundError):
+        return f"{source.path} has no revision '{source.revision}': give a branch, a tag or a commit of it"
+    if caused_by(RepositoryNotFoundError):
+        return f"the hub shows no model {source.path}: check the name, or log in with 'hf auth login'"
+    if caused_by(LocalEntryNotFoundError, OfflineModeIsEnabled):
+        return (
+            f"{source.path} is not in the local hub cache and the hub cannot be reached: "
+            "check the network, or give a local folder"
+        )
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"cannot load {source.name}: {lines[0].strip()}"
+
+
+def fingerprint(path: Path) -> str:
+    """Return the sha256, in hex, over the sorted (relative name, sha256) of the model files in `path`.
+
+    These are the configuration, the weights and the tokenizer. Hashes of single files are remembered in the
+    cache. Raises UserError when `path` is not a model folder.
+    """
+    _check_folder(path)
+    files = {file for pattern in _FINGERPRINTED for file in path.glob(pattern) if file.is_file()}
+    lines = sorted(f"{file.relative_to(path).as_posix()} {_file_sha256(file)}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _file_sha256(file: Path) -> str:
+    """Hash `file`, or recall its hash if it has not changed since."""
+    stat = file.stat()
+    key = f"{file.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}"
+    memo = cache_dir() / "hashes" / hashlib.sha256(key.encode()).hexdigest()
+    if memo.is_file():
+        return memo.read_text()
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    # A file written this instant may change again within one tick of its clock: do not trust that hash later.
+    if time.time_ns() - stat.st_mtime_ns > 2_000_000_000:
+        with suppress(UserError):  # a cache that this user may only read costs time, not the answer
+            write_atomically(memo, digest.encode())
+    return digest
