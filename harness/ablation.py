@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
@@ -33,12 +33,13 @@ class Reference:
 
     `written` by site [U, S, width]: the activation with everything ablated. `units` by layer [U, S, K]: the kept
     units' values. `lifted` by site [U, S, width]: what all units together write when ablated; only for bases with
-    an error.
+    an error. `outputs` is filled as needed: outputs of linear maps that read an ablated site.
     """
 
     written: Mapping[Site, Tensor]
     units: Mapping[int, Tensor]
     lifted: Mapping[Site, Tensor]
+    outputs: dict[Site, Tensor] = field(default_factory=dict)
 
 
 def donors(prompts: PromptSet, seed: int) -> Tensor:

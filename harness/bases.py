@@ -52,6 +52,10 @@ class Basis(ABC):
     def encode(self, layer: int, x: Tensor, units: Tensor | None = None) -> Tensor:
         """Activations [..., k] of `units` [k] (None: all) from the read activation x [..., width]."""
 
+    def coordinates(self, layer: int, units: Tensor) -> Tensor | None:
+        """Where each of `units` is one coordinate of the read activation: which ones [k]; else None."""
+        return None
+
     @abstractmethod
     def lift(self, layer: int, site: Site, f: Tensor, units: Tensor | None = None) -> Tensor:
         """What activations f [..., k] of `units` write to `site`, [..., width]: linear in f."""
@@ -101,6 +105,10 @@ class LinearBasis(Basis):
     @override
     def encode(self, layer: int, x: Tensor, units: Tensor | None = None) -> Tensor:
         return self.project(layer, self._sites[layer], x, units)
+
+    @override
+    def coordinates(self, layer: int, units: Tensor) -> Tensor | None:
+        return units if self._directions is None else None
 
     @override
     def lift(self, layer: int, site: Site, f: Tensor, units: Tensor | None = None) -> Tensor:

@@ -20,7 +20,7 @@ Definitions: DESIGN section "faithfulness and completeness"; Wang et al. 2023 (a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,8 +42,9 @@ TOKENS_AT_ONCE = 2048
 
 @dataclass
 class Splice:
-    """Edits that splice one batch of circuits (or complements) into a pass; rows are [points x prompts]."""
+    """What splices one batch of circuits (or complements) into a pass; rows are [points x prompts]."""
 
+    model: Model
     basis: Basis
     nodes: Mapping[int, LayerNodes]
     slot: Tensor
@@ -58,11 +59,62 @@ class Splice:
         """Edits in the order of the forward pass: a layer reads before it writes."""
         result: list[tuple[Site, Edit]] = []
         writers: dict[Site, int] = {}
+        replaced = self.mlps(first_layer)
         for layer in self.basis.layers():
-            if layer >= first_layer:
+            if layer >= first_layer and layer not in replaced:
                 result.append((self.basis.read(layer), self._reader(layer)))
                 writers.update(dict.fromkeys(self.basis.writes(layer), layer))
         return result + [(site, self._writer(site)) for site in writers]
+
+    def mlps(self, first_layer: int) -> dict[int, Callable[[Tensor], Tensor]]:
+        """Stand-ins for MLPs of which a circuit leaves nothing but some neurons, or nothing at all.
+
+        Only where the basis writes a layer's MLP, and no other layer does. The stand-in's output is the ablated
+        one plus what the kept neurons add; the MLP's other columns are never computed.
+        """
+        if self.complement or self.basis.has_error or not self.model.computes_neurons:
+            return {}
+        found: dict[int, Callable[[Tensor], Tensor]] = {}
+        for layer in self.basis.layers():
+            site, *others = self.basis.writes(layer)
+            is_output = site.kind == "mlp_out" and not self.model.has_post_norm("mlp_out")
+            if layer < first_layer or others or not (is_output or site.kind == "mlp_post"):
+                continue
+            units = self.nodes[layer].units if layer in self.nodes else None
+            nothing_kept = units is None or not (self.nodes[layer].place < int(self.sizes.max())).any()
+            if nothing_kept:
+                found[layer] = self._ablated_mlp(layer, site)
+            elif site.kind == "mlp_post" and self.basis.coordinates(layer, units) is not None:
+                found[layer] = self._sparse_mlp(layer, site)
+        return found
+
+    def _ablated_output(self, layer: int, site: Site) -> Tensor:
+        """The MLP's output with everything ablated, [U, S, d_model]; worked out once a reference."""
+        if site.kind != "mlp_post":
+            return self.reference.written[site]
+        output = Site(layer, "mlp_proj")
+        if output not in self.reference.outputs:
+            x = self.reference.written[site] @ self.model.projection("mlp_post", layer)
+            bias = self.model.bias("mlp_post", layer)
+            self.reference.outputs[output] = x if bias is None else x + bias
+        return self.reference.outputs[output]
+
+    def _ablated_mlp(self, layer: int, site: Site) -> Callable[[Tensor], Tensor]:
+        return lambda x: self._tiled(self._ablated_output(layer, site))
+
+    def _sparse_mlp(self, layer: int, site: Site) -> Callable[[Tensor], Tensor]:
+        held = self.nodes[layer]
+        kept = (held.place < int(self.sizes.max())).any(0)
+        units, place = held.units[kept], held.place[:, kept]
+        ablated = self.reference.units[layer][..., kept]
+        directions = self.model.projection("mlp_post", layer)[units]
+
+        def run(x: Tensor) -> Tensor:
+            f = self.model.neurons(layer, x, units)
+            moved = (f - self._tiled(ablated)) * self._is_kept(place)
+            return self._tiled(self._ablated_output(layer, site)) + moved @ directions
+
+        return run
 
     def _reader(self, layer: int) -> Edit:
         """Note what the layer's kept units, and if an error needs it all units, are to write."""
@@ -70,12 +122,14 @@ class Splice:
         def edit(x: Tensor) -> None:
             held = self.nodes.get(layer)
             if held is not None and len(held.units):
-                is_kept = self._is_kept(held.place)
-                if is_kept.any():
-                    f = self.basis.encode(layer, x, held.units)
-                    moved = (f - self._tiled(self.reference.units[layer])) * is_kept
+                kept = (held.place < int(self.sizes.max())).any(0)
+                if kept.any():
+                    units = held.units[kept]
+                    f = self.basis.encode(layer, x, units)
+                    moved = f - self._tiled(self.reference.units[layer][..., kept])
+                    moved = moved * self._is_kept(held.place[:, kept])
                     for site in self.basis.writes(layer):
-                        self._add(self.kept, site, self.basis.lift(layer, site, moved, held.units))
+                        self._add(self.kept, site, self.basis.lift(layer, site, moved, units))
             if self._error_is_kept(layer) is not None:
                 everything = self.basis.encode(layer, x)
                 for site in self.basis.writes(layer):
@@ -161,9 +215,9 @@ def evaluate(
 
     def splice(some: Sequence[int], complement: bool) -> Splice:
         at = torch.tensor(some, device=model.device)
-        return Splice(basis, nodes, prompts.slot, values, at, complement, error)
+        return Splice(model, basis, nodes, prompts.slot, values, at, complement, error)
 
-    nothing = Splice(basis, {}, prompts.slot, values, torch.tensor([0], device=model.device), False, "remove")
+    nothing = Splice(model, basis, {}, prompts.slot, values, torch.tensor([0], device=model.device), False, "remove")
     ablated, hidden = record_spliced(model, prompts, before, nothing, prefix)
     empty = outcome(model, hidden, prompts)
 
@@ -205,7 +259,7 @@ def record_spliced(
 
     edits = [*(keep(site) for site in sites), *splice.edits(0)]
     with torch.no_grad():
-        hidden = model.forward(prompts.clean, prompts.last, edits=edits, prefix=prefix)
+        hidden = model.forward(prompts.clean, prompts.last, edits=edits, mlps=splice.mlps(0), prefix=prefix)
     return stored, hidden
 
 
@@ -217,6 +271,7 @@ def _run(model: Model, prompts: PromptSet, splice: Splice, start: Start, prefix:
             prompts.clean.repeat(points, 1),
             prompts.last.repeat(points),
             edits=splice.edits(start.layer),
+            mlps=splice.mlps(start.layer),
             start=Start(start.layer, start.resid.repeat(points, 1, 1)),
             prefix=prefix,
         )

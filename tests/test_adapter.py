@@ -97,3 +97,12 @@ def test_summands_make_the_residual_stream(architecture: str, tiny: Callable[[st
 def test_a_site_the_model_lacks_is_refused(architecture: str, tiny: Callable[[str], Model]) -> None:
     with pytest.raises(UserError, match=r"valid layers: 0 to 2"):
         tiny(architecture).require_site(Site(LAYERS, "mlp_out"))
+
+
+def test_neurons_by_column_are_the_models_neurons(architecture: str, tiny: Callable[[str], Model]) -> None:
+    model, stored = tiny(architecture), run_all(tiny(architecture))
+    assert model.computes_neurons
+    units = torch.tensor([3, 0, 17])
+    for layer in range(LAYERS):
+        got = model.neurons(layer, stored[Site(layer, "mlp_in")], units)
+        torch.testing.assert_close(got, stored[Site(layer, "mlp_post")][..., units], atol=1e-5, rtol=1e-5)

@@ -57,7 +57,8 @@ def test_nothing_ablated_is_the_plain_model(architecture: str, tiny: Callable[[s
     def logits_and_gradient(splice: Splice | None) -> tuple[Tensor, Tensor]:
         inputs = embeddings[0].clone().requires_grad_()
         edits = splice.edits(0) if splice else ()
-        hidden = model.forward(prompts.clean, prompts.last, edits=edits, start=Start(0, inputs))
+        mlps = splice.mlps(0) if splice else {}
+        hidden = model.forward(prompts.clean, prompts.last, edits=edits, mlps=mlps, start=Start(0, inputs))
         logits = model.logits(hidden)
         (gradient,) = torch.autograd.grad(logits.pow(2).sum(), inputs)
         return logits.detach(), gradient
@@ -69,14 +70,16 @@ def test_nothing_ablated_is_the_plain_model(architecture: str, tiny: Callable[[s
         nodes = nodes_by_layer(ranking, basis, prompts.n_slots, model.device)
         values = reference(model, prompts, basis, nodes, "mean", None, 0)
         for size, complement in ((ranking.total, False), (0, True)):
-            splice = Splice(basis, nodes, prompts.slot, values, torch.tensor([size]), complement, "score")
+            splice = Splice(model, basis, nodes, prompts.slot, values, torch.tensor([size]), complement, "score")
             logits, gradient = logits_and_gradient(splice)
             torch.testing.assert_close(logits, plain, atol=1e-4, rtol=1e-4)
             torch.testing.assert_close(gradient, plain_gradient, atol=1e-3, rtol=1e-3)
         # and the splice is not a way of doing nothing
-        ablated = Splice(basis, nodes, prompts.slot, values, torch.tensor([0]), False, "score")
+        ablated = Splice(model, basis, nodes, prompts.slot, values, torch.tensor([0]), False, "score")
         with torch.no_grad():
-            changed = model.logits(model.forward(prompts.clean, prompts.last, edits=ablated.edits(0)))
+            changed = model.logits(
+                model.forward(prompts.clean, prompts.last, edits=ablated.edits(0), mlps=ablated.mlps(0))
+            )
         assert (changed - plain).abs().max() > 1e-2
 
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -106,6 +107,7 @@ class Model:
         self.d_model: int = int(self._bridge.cfg.d_model)
         self._block_returns_tuple = False
         self._check(probe, expected)
+        self.computes_neurons = self._check_neurons(probe)
 
     def _check(self, probe: Tensor, expected: Tensor) -> None:
         """Learn what a block returns, and compare our logits with the unwrapped model's."""
@@ -128,6 +130,22 @@ class Model:
                 f"model '{self.name}' is not supported: its logits behind TransformerLens differ from "
                 f"the model's own by {error:.2g}"
             )
+
+    def _check_neurons(self, probe: Tensor) -> bool:
+        """Whether `neurons` gives this architecture's neurons; where not, passes run whole MLPs."""
+        found: list[Tensor] = []
+        last = torch.tensor([probe.shape[1] - 1], device=self.device)
+        sites = [Site(0, "mlp_in"), Site(0, "mlp_post")]
+        if not all(self.has_site(site) for site in sites):
+            return False
+        with torch.no_grad():
+            self.forward(probe, last, edits=[(site, found.append) for site in sites])
+            try:
+                ours = self.neurons(0, found[0], torch.arange(found[1].shape[-1], device=self.device))
+            except (AttributeError, UserError):  # an MLP put together in another way
+                return False
+        tolerance = 1e-4 if self.dtype == torch.float32 else 0.05
+        return ours.shape == found[1].shape and torch.allclose(ours, found[1], atol=tolerance, rtol=tolerance)
 
     # -- weights ---------------------------------------------------------------------------------------
 
@@ -154,11 +172,34 @@ class Model:
 
     def projection(self, kind: SiteKind, layer: int) -> Tensor:
         """Weights [width in, d_model] of the linear map that reads ``mlp_post`` or ``attn_z`` in `layer`."""
-        block = self._bridge.blocks[layer]
-        module = (block.mlp.out if kind == "mlp_post" else block.attn.o).original_component
+        module = self._reader(kind, layer)
         weight: Tensor = module.weight.detach()
         # torch.nn.Linear stores [out, in]; GPT-2's Conv1D stores [in, out]
         return weight.T if isinstance(module, torch.nn.Linear) else weight
+
+    def _reader(self, kind: SiteKind, layer: int) -> Any:
+        block = self._bridge.blocks[layer]
+        return (block.mlp.out if kind == "mlp_post" else block.attn.o).original_component
+
+    def bias(self, kind: SiteKind, layer: int) -> Tensor | None:
+        """Bias [d_model] of the linear map that reads ``mlp_post`` or ``attn_z`` in `layer`, if it has one."""
+        bias: Tensor | None = self._reader(kind, layer).bias
+        return bias
+
+    def neurons(self, layer: int, x: Tensor, units: Tensor) -> Tensor:
+        """Neurons `units` [k] of `layer` from the MLP's input x [..., d_model], without computing the others."""
+        mlp = self._bridge.blocks[layer].mlp
+
+        def columns(module: torch.nn.Module) -> Tensor:
+            weight: Tensor = module.weight.detach()  # type: ignore[assignment]  # Linear and Conv1D both have it
+            weight = weight[units] if isinstance(module, torch.nn.Linear) else weight[:, units].T
+            bias = None if module.bias is None else module.bias[units]  # type: ignore[index]  # as above
+            return torch.nn.functional.linear(x, weight, bias)
+
+        inner = columns(getattr(mlp, "in").original_component)
+        if not self.hook_exists(f"blocks.{layer}.mlp.gate.hook_out"):
+            return self.activation(inner)
+        return self.activation(columns(mlp.gate.original_component)) * inner
 
     def width(self, kind: SiteKind) -> int:
         """Width of the activation at a kind of site."""
@@ -234,6 +275,7 @@ class Model:
         *,
         edits: Sequence[tuple[Site, Edit]] = (),
         hooks: Sequence[tuple[str, Edit]] = (),
+        mlps: Mapping[int, Callable[[Tensor], Tensor]] = MappingProxyType({}),
         start: Start | None = None,
         prefix: Prefix | None = None,
     ) -> Tensor:
@@ -242,7 +284,8 @@ class Model:
         `tokens` [batch, position] are right-padded (a causal model's real positions never see the padding)
         and follow `prefix`; `last` [batch] are indices into them. An edit gets the activation at its site,
         [batch, position, width], and returns a replacement or None. `hooks` are the same by hook name, with
-        the activation in the hook's own shape.
+        the activation in the hook's own shape. `mlps` by layer stand in for whole MLPs: from an MLP's input
+        to its output before any post-norm; edits within such an MLP are not made.
         """
         final: list[Tensor] = []
         rows = torch.arange(tokens.shape[0], device=tokens.device)
@@ -263,7 +306,11 @@ class Model:
         cache = None
         if prefix is not None and prefix.length:
             cache = _cache(prefix, tokens.shape[0])
-        with self._passing_over(start.layer if start else 0), self._bridge.hooks(fwd_hooks=named):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._passing_over(start.layer if start else 0))
+            for layer, stand_in in mlps.items():
+                stack.enter_context(_replaced(self._bridge.blocks[layer].mlp, stand_in))
+            stack.enter_context(self._bridge.hooks(fwd_hooks=named))
             self._run_body(tokens, cache, use_cache=False)
         return final[0]
 
