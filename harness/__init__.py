@@ -10,6 +10,20 @@ Names are imported when first used, so that `import harness` is quick.
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.bases import Basis, LinearBasis, load_basis
+    from harness.config import RunConfig, make_config
+    from harness.errors import UserError
+    from harness.figures import plot_curves
+    from harness.models.adapter import Model
+    from harness.results import read_arrays, read_result, read_results
+    from harness.runner import load_model, run
+    from harness.schema import Result
+    from harness.sites import Site
+    from harness.tables import markdown_table, results_table
+    from harness.tasks import load_task
 
 _HOMES = {
     "Basis": "harness.bases",
@@ -31,7 +45,26 @@ _HOMES = {
     "results_table": "harness.tables",
     "run": "harness.runner",
 }
-__all__ = sorted(_HOMES)
+__all__ = [
+    "Basis",
+    "LinearBasis",
+    "Model",
+    "Result",
+    "RunConfig",
+    "Site",
+    "UserError",
+    "load_basis",
+    "load_model",
+    "load_task",
+    "make_config",
+    "markdown_table",
+    "plot_curves",
+    "read_arrays",
+    "read_result",
+    "read_results",
+    "results_table",
+    "run",
+]
 
 
 def __getattr__(name: str) -> object:

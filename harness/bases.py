@@ -11,7 +11,7 @@ written site to the units. Everything else in the engine is written in these thr
 
 from __future__ import annotations
 
-import importlib.util
+import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,14 +20,17 @@ from pathlib import Path
 from torch import Tensor
 from typing_extensions import override
 
-from harness.errors import UserError, unknown_name
+from harness.errors import UserError
 from harness.models.adapter import Model
 from harness.registry import Registry
 from harness.sites import Site
 
 
 class Basis(ABC):
-    """A basis bound to one model. `has_error` is False where encode and lift lose nothing."""
+    """A basis bound to one model. `has_error` is False where encode and lift lose nothing.
+
+    `name` is set by `bind_basis`.
+    """
 
     name: str
     has_error: bool = True
@@ -125,40 +128,56 @@ class LinearBasis(Basis):
         return g @ (directions if units is None else directions[units]).T
 
 
-BasisFactory = Callable[[Model], Basis]
+BasisFactory = Callable[..., Basis]
+"""Takes the model; one that can be named ``name:option`` takes `option` as well."""
 BASES: Registry[BasisFactory] = Registry("basis", "basisbench.bases")
 
 
-def load_basis(name: str, model: Model) -> Basis:
-    """Return the basis called `name`, bound to `model`.
+def basis_file(name: str) -> tuple[Path, str] | None:
+    """Return the file and the attribute that ``path/to/file.py:Name`` stands for, None for any other name."""
+    path, _, attribute = name.rpartition(":")
+    return (Path(path), attribute) if path.endswith(".py") else None
 
-    `name` is registered, or ``path/to/file.py:Name`` for a callable that takes the model. Raises UserError for
-    an unknown name, a file that cannot be imported, or something that is no basis.
+
+def find_basis(name: str) -> BasisFactory:
+    """Return what makes the basis called `name` of a model.
+
+    `name` is registered, ``registered:option``, or ``path/to/file.py:Name``.
+
+    Raises UserError for an unknown name and for a file that cannot be imported.
     """
-    path, separator, attribute = name.rpartition(":")
-    factory = _from_file(Path(path), attribute) if separator and path.endswith(".py") else BASES.get(name)
+    from harness.user_basis import basis_from_file
+
+    if name.endswith(".py"):
+        raise UserError(f"basis '{name}' names no class or function: valid: path/to/file.py:Name")
+    if file := basis_file(name):
+        return basis_from_file(*file)
+    base, _, option = name.partition(":")
+    factory = BASES.get(base)
+    if "option" in inspect.signature(factory).parameters:
+        return functools.partial(factory, option=option)
+    if option:
+        raise UserError(f"basis '{base}' takes no option, got '{option}': valid: {base}")
+    return factory
+
+
+def load_basis(name: str, model: Model) -> Basis:
+    """Return the basis called `name`, bound to `model`; raises UserError as `find_basis` and `bind_basis` do."""
+    return bind_basis(name, find_basis(name), model)
+
+
+def bind_basis(name: str, factory: BasisFactory, model: Model) -> Basis:
+    """Return the basis that `factory` makes of `model`, with the name that results give it.
+
+    That is the name asked for; of a file, the part behind the colon. Raises UserError for something that is no
+    basis, or reads or writes a site that the model lacks.
+    """
     basis = factory(model)
     if not isinstance(basis, Basis):
-        raise UserError(f"basis '{name}' is a {type(basis).__name__}: valid: a harness.bases.Basis")
+        raise UserError(f"basis '{name}' is a {type(basis).__name__}: valid: a harness.Basis")
     for layer in basis.layers():
         for site in (basis.read(layer), *basis.writes(layer)):
             model.require_site(site)
+    file = basis_file(name)
+    basis.name = file[1] if file else name
     return basis
-
-
-def _from_file(path: Path, attribute: str) -> BasisFactory:
-    if not path.is_file():
-        raise UserError(f"no file {path}: valid: path/to/file.py:Name")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{path} cannot be imported as Python")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises is the user's to read
-        raise UserError(f"{path} failed to import: {type(error).__name__}: {error}") from error
-    if not hasattr(module, attribute):
-        defined = [n for n, v in vars(module).items() if inspect.isroutine(v) or inspect.isclass(v)]
-        raise unknown_name(f"name in {path}", attribute, defined)
-    factory: BasisFactory = getattr(module, attribute)
-    return factory

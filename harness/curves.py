@@ -84,7 +84,7 @@ class Splice:
             nothing_kept = units is None or not (self.nodes[layer].place < int(self.sizes.max())).any()
             if nothing_kept:
                 found[layer] = self._ablated_mlp(layer, site)
-            elif site.kind == "mlp_post" and self.basis.coordinates(layer, units) is not None:
+            elif units is not None and site.kind == "mlp_post" and self.basis.coordinates(layer, units) is not None:
                 found[layer] = self._sparse_mlp(layer, site)
         return found
 
@@ -221,7 +221,10 @@ def evaluate(
     ablated, hidden = record_spliced(model, prompts, before, nothing, prefix)
     empty = outcome(model, hidden, prompts)
 
-    first = {k: min(ranking.layer[:k].tolist()) for k in sizes}
+    reader = _first_readers(basis)
+    nodes_in_order = zip(ranking.layer.tolist(), ranking.is_error.tolist(), strict=True)
+    begins = torch.tensor([reader[layer] if is_error else layer for layer, is_error in nodes_in_order])
+    first = {k: int(begins[:k].min()) for k in sizes}
     per_point = prompts.clean.numel()
     at_once = max(1, TOKENS_AT_ONCE // per_point)
     outcomes: dict[bool, list[Outcome]] = defaultdict(list)
@@ -246,6 +249,13 @@ def evaluate(
         circuit=_joined(outcomes[False]),
         complement=_joined(outcomes[True]),
     )
+
+
+def _first_readers(basis: Basis) -> dict[int, int]:
+    """For each layer the first one whose units write to its site: a kept error there needs them all."""
+    return {
+        layer: min(i for i in basis.layers() if basis.writes(layer)[0] in basis.writes(i)) for layer in basis.layers()
+    }
 
 
 def record_spliced(

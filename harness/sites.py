@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 SiteKind = Literal[
     "resid_pre",
+    "resid_mid",
     "resid_post",
     "attn_z",
     "attn_proj",
@@ -22,6 +23,7 @@ class Site:
     """A place in one layer; its activation has shape [batch, position, width].
 
     - ``resid_pre``, ``resid_post``: the residual stream before and after the block;
+    - ``resid_mid``: the input of the norm before the MLP, to be read only: the stream has branched off before it;
     - ``attn_z``: attention heads' outputs side by side, the input of the output projection;
     - ``attn_proj``, ``mlp_proj``: the output of the output (down) projection, before any post-norm;
     - ``attn_out``, ``mlp_out``: what is added to the residual stream, after a post-norm if there is one;

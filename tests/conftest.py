@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from harness.prompts import PromptSet, encode
 
 VOCABULARY = 50
 LAYERS = 3
-_COMMON = {
+_COMMON: dict[str, Any] = {
     "hidden_size": 24,
     "intermediate_size": 40,
     "num_hidden_layers": LAYERS,
@@ -24,7 +25,7 @@ _COMMON = {
     "vocab_size": VOCABULARY,
     "max_position_embeddings": 64,
 }
-_GROUPED = {**_COMMON, "num_key_value_heads": 2}
+_GROUPED: dict[str, Any] = {**_COMMON, "num_key_value_heads": 2}
 CONFIGS: dict[str, Callable[[], transformers.PretrainedConfig]] = {
     "llama": lambda: transformers.LlamaConfig(**_GROUPED, tie_word_embeddings=True),
     "gpt2": lambda: transformers.GPT2Config(

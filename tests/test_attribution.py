@@ -20,6 +20,10 @@ from harness.sites import Site, SiteKind
 ALL = ("neurons", "mlp_out", "resid_post", "attn_out", "attn_z", "rotated_neurons", "rotated_mlp_out")
 
 
+def constant(value: Tensor) -> Edit:
+    return lambda _: value
+
+
 def score(model: Model, prompts: PromptSet, method: str, names: Sequence[str]) -> dict[str, dict[int, Tensor]]:
     chosen = [load_basis(name, model) for name in names]
     scores = load_method(method)(model, prompts, chosen, seed=0, progress=silent)
@@ -47,7 +51,7 @@ def activation(model: Model, prompts: PromptSet, pair: int, site: Site, corrupt:
 
 def gradient_at(model: Model, prompts: PromptSet, pair: int, site: Site, value: Tensor) -> Tensor:
     leaf = value.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(m_of(model, prompts, pair, [(site, lambda _: leaf)]), leaf)
+    (gradient,) = torch.autograd.grad(m_of(model, prompts, pair, [(site, constant(leaf))]), leaf)
     return gradient
 
 
@@ -101,7 +105,7 @@ def test_ig_sums_to_the_effect_of_the_whole_site_as_steps_grow(
             for pair in range(prompts.n_pairs):
                 corrupt = activation(model, prompts, pair, site, corrupt=True)
                 with torch.no_grad():
-                    effect += m_of(model, prompts, pair, [(site, lambda _, c=corrupt: c)])
+                    effect += m_of(model, prompts, pair, [(site, constant(corrupt))])
                     effect -= m_of(model, prompts, pair, [])
             gaps.append(abs(got[layer].sum() - effect / prompts.n_pairs))
         errors.append(float(max(gaps)))
@@ -121,7 +125,7 @@ def test_ig_inputs_equals_a_loop_over_interpolated_embeddings(tiny: Callable[[st
         for step in range(10):
             at = (begin + step / 10 * (end - begin)).requires_grad_()
             stored: list[Tensor] = []
-            m = m_of(model, prompts, pair, [(embedding, lambda _, at=at: at), (site, stored.append)])
+            m = m_of(model, prompts, pair, [(embedding, constant(at)), (site, stored.append)])
             (gradient,) = torch.autograd.grad(m, stored[0])
             total[prompts.slot[prompts.pair_prompt[pair]]] += (gradient * delta)[0] / 10 / 3
     torch.testing.assert_close(got[1], total, atol=1e-5, rtol=1e-3)
@@ -145,7 +149,7 @@ def test_exact_equals_a_patch_by_hand(tiny: Callable[[str], Model]) -> None:
                         units[0, position, unit] = basis.encode(layer, corrupt)[0, position, unit]
                 patched = basis.lift(layer, site, units)  # these bases have no error: lift gives all of it
                 with torch.no_grad():
-                    total += m_of(model, prompts, pair, [(site, lambda _, p=patched: p)])
+                    total += m_of(model, prompts, pair, [(site, constant(patched))])
                     total -= m_of(model, prompts, pair, [])
             assert got[layer][slot, unit] == pytest.approx(float(total) / prompts.n_pairs, abs=2e-5)
 

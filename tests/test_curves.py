@@ -25,7 +25,8 @@ SIZES = [1, 3, 10, 40, 200]
 
 def rotation(size: int, kept: int) -> Tensor:
     matrix, _ = torch.linalg.qr(torch.randn(size, size, generator=torch.Generator().manual_seed(3)))
-    return matrix[:kept]
+    part: Tensor = matrix[:kept]
+    return part
 
 
 def truncated(model: Model) -> Basis:
@@ -52,7 +53,7 @@ class BruteForce:
         self.prompts = prompts
         self.mlps = [layer.mlp for layer in hf.model.layers]
         if basis == "neurons":
-            self.decode = [mlp.down_proj.weight.T for mlp in self.mlps]
+            self.decode: list[Tensor] = [mlp.down_proj.weight.T for mlp in self.mlps]
             self.encode = [torch.eye(len(d)) for d in self.decode]
         else:
             matrix = torch.eye(24) if basis == "mlp_out" else rotation(24, 16)
@@ -77,7 +78,7 @@ class BruteForce:
 
             handles.append(mlp.register_forward_hook(hook))
         with torch.no_grad():
-            logits = self.hf(tokens[None]).logits[0, -1]
+            logits: Tensor = self.hf(tokens[None]).logits[0, -1]
         for handle in handles:
             handle.remove()
         return logits

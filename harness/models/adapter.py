@@ -190,10 +190,10 @@ class Model:
         """Neurons `units` [k] of `layer` from the MLP's input x [..., d_model], without computing the others."""
         mlp = self._bridge.blocks[layer].mlp
 
-        def columns(module: torch.nn.Module) -> Tensor:
-            weight: Tensor = module.weight.detach()  # type: ignore[assignment]  # Linear and Conv1D both have it
+        def columns(module: Any) -> Tensor:
+            weight: Tensor = module.weight.detach()
             weight = weight[units] if isinstance(module, torch.nn.Linear) else weight[:, units].T
-            bias = None if module.bias is None else module.bias[units]  # type: ignore[index]  # as above
+            bias = None if module.bias is None else module.bias[units]
             return torch.nn.functional.linear(x, weight, bias)
 
         inner = columns(getattr(mlp, "in").original_component)

@@ -219,12 +219,12 @@ def _dequantise(gguf: Path, folder: Path) -> None:
 def quiet_transformers() -> Iterator[None]:
     """Hide the progress bars of transformers and of the hub inside the block; then put both back."""
     bars, hub_bars = transformers_logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         if bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            transformers_logging.enable_progress_bar()
         if hub_bars:
             enable_progress_bars()
         else:
