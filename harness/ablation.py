@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -10,14 +10,17 @@ import torch
 from torch import Tensor
 
 from harness.bases import Basis
-from harness.circuits import LayerNodes
+from harness.circuits import NEVER, ErrorTreatment, LayerNodes
 from harness.errors import unknown_name
 from harness.models.adapter import Model, Prefix
 from harness.prompts import PromptSet
+from harness.recording import record, sites_of
 from harness.sites import Site
 
 Ablation = Literal["mean", "zero", "mean_clean", "resample", "counterfactual"]
 ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)
+UNITS_AT_ONCE = 2**25
+"""Activations of all of a layer's units that are in memory together: 128 MiB of float32."""
 
 
 def check_ablation(name: str) -> Ablation:
@@ -32,8 +35,8 @@ class Reference:
     """Ablation values for some prompts.
 
     `written` by site [U, S, width]: the activation with everything ablated. `units` by layer [U, S, K]: the kept
-    units' values. `lifted` by site [U, S, width]: what all units together write when ablated; only for bases with
-    an error. `outputs` is filled as needed: outputs of linear maps that read an ablated site.
+    units' values. `lifted` by site [U, S, width]: what all units together write when ablated; only where an error is
+    ever kept. `outputs` is filled as needed: outputs of linear maps that read an ablated site.
     """
 
     written: Mapping[Site, Tensor]
@@ -55,15 +58,37 @@ def donors(prompts: PromptSet, seed: int) -> Tensor:
     return result.to(prompts.clean.device)
 
 
-def units_written(basis: Basis, activations: Mapping[Site, Tensor]) -> dict[Site, Tensor]:
-    """What all units of a basis write to each site together, from the activations they read."""
+def layer_written(basis: Basis, layer: int, x: Tensor, sites: Collection[Site]) -> dict[Site, Tensor]:
+    """What all units of a layer write to `sites` together, [..., width], from the activation x that they read.
+
+    A piece of the tokens at a time: a wide dictionary's activations on all of them would fill the memory.
+    """
+    tokens = x.flatten(0, -2)
+    pieces: dict[Site, list[Tensor]] = {site: [] for site in sites}
+    for piece in tokens.split(max(1, UNITS_AT_ONCE // basis.n_units(layer))):
+        f = basis.encode(layer, piece)
+        for site in sites:
+            pieces[site].append(basis.lift(layer, site, f))
+    return {site: torch.cat(parts).unflatten(0, x.shape[:-1]) for site, parts in pieces.items()}
+
+
+def units_written(basis: Basis, activations: Mapping[Site, Tensor], sites: Collection[Site]) -> dict[Site, Tensor]:
+    """What all units of a basis write to each of `sites` together, from the activations they read."""
     total: dict[Site, Tensor] = {}
     for layer in basis.layers():
-        f = basis.encode(layer, activations[basis.read(layer)])
-        for site in basis.writes(layer):
-            lifted = basis.lift(layer, site, f)
-            total[site] = total[site] + lifted if site in total else lifted
+        wanted = [site for site in basis.writes(layer) if site in sites]
+        if wanted:
+            for site, written in layer_written(basis, layer, activations[basis.read(layer)], wanted).items():
+                total[site] = total[site] + written if site in total else written
     return total
+
+
+def _error_sites(basis: Basis, nodes: Mapping[int, LayerNodes], error: ErrorTreatment) -> set[Site]:
+    """Where an error is ever kept, or taken out beside a circuit, so that it must be known apart."""
+    if not basis.has_error:
+        return set()
+    ranked = {layer for layer, held in nodes.items() if (held.error_place < NEVER).any()}
+    return {basis.writes(layer)[0] for layer in basis.layers() if error != "score" or layer in ranked}
 
 
 def reference(
@@ -74,6 +99,7 @@ def reference(
     ablation: Ablation,
     prefix: Prefix | None,
     seed: int,
+    error: ErrorTreatment = "keep",
 ) -> Reference:
     """Compute ablation values for `prompts`.
 
@@ -81,11 +107,11 @@ def reference(
     `resample`: another prompt's corrupt run (`donors`); `counterfactual`: the pair's own corrupt run. A unit's
     mean is the mean of its activations, not the activation at the mean.
 
-    Memory law: ``4 U S (sum of written widths + K)`` bytes, U prompts of S tokens, K units that are ever kept; the
-    recording it is made from holds the read widths as well.
-    """
-    from harness.attribution.activations import record, sites_of
+    Under `score` what all units write is worked out only in layers whose error is ranked, elsewhere in all.
 
+    Memory law: ``4 U S (sum of written widths + K)`` bytes, U prompts of S tokens, K units that are ever kept, and
+    UNITS_AT_ONCE activations; the recording it is made from holds the read widths as well.
+    """
     tokens = prompts.clean if ablation == "mean_clean" else prompts.corrupt
     if ablation == "resample":
         tokens = tokens[donors(prompts, seed)]
@@ -95,7 +121,7 @@ def reference(
         units = {
             layer: basis.encode(layer, activations[basis.read(layer)], held.units) for layer, held in nodes.items()
         }
-        lifted = units_written(basis, activations) if basis.has_error else {}
+        lifted = units_written(basis, activations, _error_sites(basis, nodes, error))
 
         def value(x: Tensor) -> Tensor:
             if ablation == "zero":

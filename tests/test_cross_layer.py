@@ -16,11 +16,12 @@ from harness.ablation import reference
 from harness.attribution import Scores, load_method, silent
 from harness.bases import Basis, load_basis
 from harness.circuits import nodes_by_layer, rank_nodes
-from harness.curves import Splice, evaluate
+from harness.curves import evaluate
 from harness.errors import UserError
 from harness.models.adapter import Edit, Model, Start
 from harness.prompts import PromptSet
 from harness.sites import Site
+from harness.splice import Splice
 
 WIDTH, UNITS = 24, 30
 Make = Callable[[str], Model]

@@ -26,11 +26,12 @@ from harness.ablation import ABLATIONS, Ablation, reference
 from harness.attribution import Scores, load_method, silent
 from harness.bases import load_basis
 from harness.circuits import ErrorTreatment, nodes_by_layer, rank_nodes
-from harness.curves import Splice, evaluate
+from harness.curves import evaluate
 from harness.errors import UserError
 from harness.models.adapter import Edit, Model, Start
 from harness.prompts import PromptSet
 from harness.sites import Site, SiteKind
+from harness.splice import Splice
 
 WIDTH, UNITS = 24, 40
 Make = Callable[[str], Model]

@@ -11,9 +11,10 @@ from harness.ablation import ABLATIONS, Ablation, reference
 from harness.attribution import Scores, load_method, silent
 from harness.bases import BASES, Basis, LinearBasis, load_basis
 from harness.circuits import LARGEST, nodes_by_layer, rank_nodes
-from harness.curves import Splice, evaluate
+from harness.curves import evaluate
 from harness.models.adapter import Model, Start
 from harness.sites import Site
+from harness.splice import Splice
 from harness.statistics import METRICS
 
 BUILT_IN = ("neurons", "mlp_out", "resid_post", "attn_out", "attn_z", "rotated_neurons", "rotated_mlp_out")

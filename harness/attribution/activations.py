@@ -1,41 +1,19 @@
-"""Recording activations at sites, and what a method needs of them."""
+"""Chunks of prompts, run clean and corrupt: what methods and bases read of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from harness.bases import Basis
-from harness.models.adapter import Edit, Model, Prefix, Start
+from harness.models.adapter import Model, Prefix
 from harness.prompts import PromptSet
+from harness.recording import record
 from harness.sites import Site
 
 MEMORY_BUDGET = 2 * 2**30
-
-
-def record(
-    model: Model,
-    tokens: Tensor,
-    last: Tensor,
-    sites: Iterable[Site],
-    prefix: Prefix | None = None,
-    start: Start | None = None,
-) -> tuple[dict[Site, Tensor], Tensor]:
-    """Run once without gradient; return activations [batch, position, width] by site, and the last hidden state."""
-    stored: dict[Site, Tensor] = {}
-
-    def keep(site: Site) -> tuple[Site, Edit]:
-        def edit(x: Tensor) -> None:
-            stored[site] = x
-
-        return site, edit
-
-    with torch.no_grad():
-        hidden = model.forward(tokens, last, edits=[keep(s) for s in set(sites)], prefix=prefix, start=start)
-    return stored, hidden
 
 
 @dataclass(frozen=True)
@@ -67,11 +45,6 @@ class Chunk:
             if site in basis.writes(source):
                 delta = delta - basis.lift(source, site, self.unit_delta(basis, source))
         return delta
-
-
-def sites_of(bases: Sequence[Basis]) -> set[Site]:
-    """Every site that the bases read or write."""
-    return {s for b in bases for layer in b.layers() for s in (b.read(layer), *b.writes(layer))}
 
 
 def chunks(model: Model, prompts: PromptSet, sites: set[Site], *, all_positions: bool = False) -> Iterator[Chunk]:

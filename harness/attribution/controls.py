@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from harness.attribution.activations import Chunk, chunks, sites_of
+from harness.attribution.activations import Chunk, chunks
 from harness.attribution.methods import METHODS, Progress, Scores, no_option
 from harness.bases import Basis
 from harness.models.adapter import Model
 from harness.prompts import PromptSet
+from harness.recording import sites_of
 
 Measure = Callable[[Chunk, Basis, int], Tensor]
 

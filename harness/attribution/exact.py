@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.attribution.activations import MEMORY_BUDGET, Chunk, chunks, sites_of
+from harness.attribution.activations import MEMORY_BUDGET, Chunk, chunks
 from harness.attribution.fields import FieldMethod, atp, metric
 from harness.attribution.methods import METHODS, Progress, Scores
 from harness.bases import Basis
 from harness.errors import UserError
 from harness.models.adapter import Edit, Model, Start
 from harness.prompts import PromptSet
+from harness.recording import sites_of
 from harness.sites import Site
 
 MOST_NODES = 20_000

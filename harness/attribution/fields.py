@@ -20,13 +20,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.attribution.activations import MEMORY_BUDGET, Chunk, chunks, sites_of
+from harness.attribution.activations import MEMORY_BUDGET, Chunk, chunks
 from harness.attribution.methods import METHODS, Progress, Scores, no_option
 from harness.attribution.relp import relp_hooks
 from harness.bases import Basis
 from harness.errors import UserError
 from harness.models.adapter import Edit, Model, Start
 from harness.prompts import PromptSet
+from harness.recording import keeping, sites_of
 from harness.sites import Site
 
 STEPS = 10
@@ -108,17 +109,11 @@ def _gradients(
     """dm/dx at all sites from one forward and one backward pass, the input to layer 0 set to `inputs`."""
     stored: dict[Site, Tensor] = {}
 
-    def keep(site: Site) -> tuple[Site, Edit]:
-        def edit(x: Tensor) -> None:
-            stored[site] = x
-
-        return site, edit
-
     with torch.enable_grad():
         hidden = model.forward(
             chunk.prompts.clean,
             chunk.prompts.last,
-            edits=[keep(site) for site in sites],
+            edits=keeping(stored, sites),
             hooks=relp_hooks(model) if rules else (),
             start=Start(0, inputs.detach().requires_grad_()),
             prefix=chunk.prefix,
