@@ -108,6 +108,20 @@ class CrossLayerBasis(Basis):
         decoder = self._decoders.get((layer, site.layer), units)
         return (g.to(decoder.dtype) @ decoder.T).to(g.dtype)
 
+    def offset(self, layer: int, site: Site, x: Tensor) -> Tensor | None:
+        """The layer's output bias and skip path, at its own MLP output."""
+        if site != self._writes[layer]:
+            return None
+        with safe_open(self._folder / f"W_enc_{layer}.safetensors", framework="pt") as file:
+            names = set(file.keys())
+            total = torch.zeros(x.shape[-1], device=self._device)
+            if f"b_dec_{layer}" in names:
+                total = total + file.get_tensor(f"b_dec_{layer}").to(self._device, torch.float32)
+            if f"W_skip_{layer}" in names:
+                skip = file.get_tensor(f"W_skip_{layer}").to(self._device, torch.float32)
+                total = total + self._reads[layer].prepare(x).float() @ skip
+        return total.to(x.dtype)
+
 
 def clt(model: Model, option: str) -> CrossLayerBasis:
     """The cross-layer transcoder in the folder `option`.

@@ -67,6 +67,18 @@ class Basis(ABC):
     def project(self, layer: int, site: Site, g: Tensor, units: Tensor | None = None) -> Tensor:
         """The transpose of `lift`: a gradient g [..., width] at `site` as a gradient [..., k] at the units."""
 
+    def offset(self, layer: int, site: Site, x: Tensor) -> Tensor | None:
+        """What the layer adds to `site` beside its units, from the read activation: an output bias, a skip path.
+
+        It broadcasts to [..., width]; None where the layer says nothing. The engine takes it for a part of the error,
+        which it measures; only `harness.check` asks, to tell a good dictionary from a bad one.
+        """
+        return None
+
+    def made_for(self, layer: int) -> str | None:
+        """The model whose activations the layer's units were made for, where their files name it."""
+        return None
+
 
 class LinearBasis(Basis):
     """A basis that reads and writes one site a layer; `directions` [units, width] or None for the site's axes.

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import UserError
@@ -64,7 +64,8 @@ def write_atomically(path: Path, data: bytes) -> None:
                 os.fsync(file.fileno())
             os.replace(temporary, path)  # noqa: PTH105 (the test of a full disk replaces this call)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it is in place, or it never was: the path may lead through a file
+            temporary.unlink()
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from harness.errors import unknown_name
+
 SiteKind = Literal[
     "resid_pre",
     "resid_mid",
@@ -20,7 +22,7 @@ SITE_KINDS: tuple[SiteKind, ...] = get_args(SiteKind)
 
 @dataclass(frozen=True, order=True)
 class Site:
-    """A place in one layer; its activation has shape [batch, position, width].
+    """A place in one layer; its activation has shape [batch, position, width]. Raises UserError for an unknown kind.
 
     - ``resid_pre``, ``resid_post``: the residual stream before and after the block;
     - ``resid_mid``: the input of the norm before the MLP, to be read only: the stream has branched off before it;
@@ -32,6 +34,10 @@ class Site:
 
     layer: int
     kind: SiteKind
+
+    def __post_init__(self) -> None:
+        if self.kind not in SITE_KINDS:
+            raise unknown_name("kind of site", self.kind, SITE_KINDS)
 
     def __str__(self) -> str:
         return f"{self.kind}[{self.layer}]"

@@ -1,9 +1,10 @@
 """Results as text: a comparison for the terminal and for Markdown, and one result in full."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.box import SIMPLE, SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -12,19 +13,42 @@ from harness.schema import Interval, Number, Result
 # Settings beside task, basis and method that tell results apart.
 SETTINGS = ("model", "ablation", "positions", "rank", "error", "split", "seed", "dtype", "n_evaluation")
 NUMERIC = ("nodes@0.8", "auc_f", "auc_c", "F(full)")
+# What a narrow terminal does without, first to last.
+EXPENDABLE = ("F(full)", "auc_c", "auc_f")
 
 
-def results_table(results: Sequence[Result]) -> Table:
-    """Return the comparison of `results` for the terminal, sorted by task, then by nodes@0.8."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, caption=Text(shared_settings(results)), caption_justify="left")
+def results_table(results: Sequence[Result], width: int | None = None) -> Table:
+    """Return the comparison of `results` for the terminal, sorted by task, then by nodes@0.8.
+
+    Columns that do not fit in `width` characters are left out, as the caption then says; flags never are.
+    """
     header, rows = _comparison(results)
-    for name in header:
-        numeric = name in NUMERIC
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        last_of_task = following is not None and following[0] != row[0]
-        table.add_row(*_texts(row), end_section=last_of_task)
+    absent = [] if any(row[-1] for row in rows) else ["flags"]
+    for count in range(len(EXPENDABLE) + 1):
+        left_out = EXPENDABLE[:count]
+        caption = shared_settings(results) + (f"; too narrow for {', '.join(left_out)}" if left_out else "")
+        table = _table(header, rows, {*absent, *left_out}, caption)
+        if width is None or _natural_width(table) <= width:
+            return table
+    for column in table.columns:
+        column.no_wrap = column.header in NUMERIC
     return table
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left_out: Collection[str], caption: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=Text(caption), caption_justify="left")
+    for name in header:
+        if name not in left_out:
+            table.add_column(name, justify="right" if name in NUMERIC else "left", no_wrap=True, overflow="fold")
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        shown = [cell for name, cell in zip(header, row, strict=True) if name not in left_out]
+        table.add_row(*_texts(shown), end_section=following is not None and following[0] != row[0])
+    return table
+
+
+def _natural_width(table: Table) -> int:
+    boundless = Console(width=10_000)
+    return Measurement.get(boundless, boundless.options, table).maximum
 
 
 def markdown_table(results: Sequence[Result]) -> str:

@@ -37,7 +37,9 @@ def basis_from_file(path: Path, attribute: str) -> BasisFactory:
             basis = made(model)
             if not isinstance(basis, Basis):
                 raise UserError(f"'{attribute}' in {path} gave a {type(basis).__name__}: valid: a harness.Basis")
-            _check(basis, model)
+            if not basis.layers():
+                raise UserError(f"basis '{attribute}' has no layer: valid: layers() with one or more")
+            check_promises(basis, model, basis.layers()[0])
         except UserError:
             raise
         except Exception as error:  # whatever the user's code raises is the user's to read
@@ -72,17 +74,13 @@ def _reason(error: BaseException, path: Path) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
-def _check(basis: Basis, model: Model) -> None:
-    """Compare the first layer with the promises of `Basis`, on random numbers; raises UserError.
+def check_promises(basis: Basis, model: Model, layer: int, x: Tensor | None = None) -> None:
+    """Compare one layer with the promises of `Basis`, on activations x [2, 3, width] or random ones; raises UserError.
 
     Shapes; `units` selects columns; and <lift(f), g> = <f, project(g)>, as `project` is the transpose of `lift`.
     """
-    if not basis.layers():
-        raise UserError(f"basis '{type(basis).__name__}' has no layer: valid: layers() with one or more")
-    layer = basis.layers()[0]
     model.require_site(basis.read(layer))
     n_units = basis.n_units(layer)
-    units = torch.arange(n_units, device=model.device)[:2].flip(0)
 
     def random(width: int) -> Tensor:
         values = torch.randn(2, 3, width, generator=torch.Generator().manual_seed(0))
@@ -102,8 +100,11 @@ def _check(basis: Basis, model: Model) -> None:
             )
         return found
 
-    x = random(model.width(basis.read(layer).kind))
+    x = random(model.width(basis.read(layer).kind)) if x is None else x
     f = shaped("encode", basis.encode(layer, x), n_units)
+    # the most active units and the first ones, which may be silent: last first, so that their order matters
+    active = f.abs().amax((0, 1)).topk(min(2, n_units)).indices
+    units = torch.cat([active, torch.arange(min(2, n_units), device=active.device)]).unique().flip(0)
     chosen = shaped("encode with `units`", basis.encode(layer, x, units), len(units))
     agree("encode with `units` must give those columns of encode", chosen, f[..., units])
     if not basis.has_error and tuple(basis.writes(layer)) == (basis.read(layer),):

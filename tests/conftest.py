@@ -1,5 +1,6 @@
 """Tiny random models of every architecture the adapter must know, and small prompt sets for them."""
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,23 @@ def pair_rows(count: int = 6, lengths: tuple[int, ...] = (5,), seed: int = 0) ->
             }
         )
     return rows
+
+
+def write_task(folder: Path, **splits: list[dict[str, object]]) -> Path:
+    """Write rows as a task folder, without their spans."""
+    fields = {"clean_prefix": "clean", "patch_prefix": "corrupt", "clean_answer": "answer", "patch_answer": "foil"}
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, rows in splits.items():
+        lines = [json.dumps({theirs: row[ours] for theirs, ours in fields.items()}) + "\n" for row in rows]
+        (folder / f"{split}.jsonl").write_text("".join(lines), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task of six pairs a split, called `words`."""
+    rows = {split: pair_rows(6, seed=seed) for seed, split in enumerate(("discovery", "evaluation", "heldout"))}
+    return write_task(tmp_path_factory.mktemp("tasks") / "words", **rows)
 
 
 def prompt_set(model: Model, rows: list[dict[str, object]]) -> PromptSet:

@@ -24,13 +24,14 @@ log = logging.getLogger("basisbench")
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer's dictionary, not yet loaded: what it reads and writes and how many units it has."""
+    """One layer's dictionary, not yet loaded: what it reads and writes, how many units it has, of which model."""
 
     reading: Reading
     write: Site
     n_units: int
     elementwise: bool
     load: Callable[[], Dictionary]
+    model_name: str | None = None
 
 
 class DictionaryBasis(Basis):
@@ -82,6 +83,19 @@ class DictionaryBasis(Basis):
         decoder = self._weights.get(layer, units).decoder
         return (g.to(decoder.dtype) @ decoder.T).to(g.dtype)
 
+    def offset(self, layer: int, site: Site, x: Tensor) -> Tensor | None:
+        """Output bias, skip path, and what run-time normalisation and centring take out and put back."""
+        held = self._layers[layer]
+        prepared = held.reading.prepare(x)
+        found = self._weights.get(layer).offset(prepared)
+        if found is None:
+            return None
+        return found.to(x.dtype) + (x - prepared) if held.reading.site == site else found.to(x.dtype)
+
+    def made_for(self, layer: int) -> str | None:
+        """The `model_name` of the dictionary's metadata."""
+        return self._layers[layer].model_name
+
 
 def dictionary_basis(kind: Kind, spec: str, model: Model) -> DictionaryBasis:
     """The basis of all dictionaries that `spec` names (see `baselines.dictionaries.sources.find`).
@@ -126,7 +140,8 @@ def _bind(kind: Kind, source: Source, model: Model) -> Layer:
                 f"{where} {side} {site} {width} wide, which is {model.width(site.kind)} wide in model "
                 f"'{model.name}': valid: a dictionary of this model, not of '{metadata.get('model_name')}'"
             )
-    return Layer(read, write, int(config["d_sae"]), config["architecture"] in ELEMENTWISE, source.load)
+    elementwise = config["architecture"] in ELEMENTWISE
+    return Layer(read, write, int(config["d_sae"]), elementwise, source.load, metadata.get("model_name"))
 
 
 def _width_out(config: Mapping[str, int]) -> int:

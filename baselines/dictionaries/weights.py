@@ -100,16 +100,32 @@ class Encoder:
 class Dictionary:
     """An encoder of n units and their directions, `decoder` [n, d_out].
 
-    Skip path and output bias are not here: they belong to the error.
+    Output `bias` [d_out] and `skip` path [d_out, d_in] belong to the error; they are held by whole dictionaries only.
     """
 
     encoder: Encoder
     decoder: Tensor
+    bias: Tensor | None = None
+    skip: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return self.encoder.nbytes + self.decoder.nbytes
+        others = sum(tensor.nbytes for tensor in (self.bias, self.skip) if tensor is not None)
+        return self.encoder.nbytes + self.decoder.nbytes + others
+
+    def offset(self, x: Tensor) -> Tensor | None:
+        """What sae-lens' output holds beside what the units write, [..., d_out], for the input x [..., d_in]."""
+        if self.bias is None:
+            return None
+        x = x.to(self.bias.dtype)
+        if self.skip is not None:
+            return self.bias + x @ self.skip.T
+        _, scale = _normalised(x, self.encoder.normalisation)
+        if scale is None or not self.encoder.scales_back:
+            return self.bias
+        scaled = self.bias * scale
+        return scaled + x.mean(-1, keepdim=True) if self.encoder.normalisation == "layer_norm" else scaled
 
     def columns(self, units: Tensor) -> Dictionary:
         """The dictionary of `units` [k] alone."""
@@ -155,7 +171,8 @@ def from_sae(sae: SAE, where: str) -> Dictionary:
         decoder = decoder / unit["norm"][:, None]
     shift = sae.b_dec.detach() if sae.cfg.apply_b_dec_to_input and not is_transcoder else None
     encoder = Encoder(sae.W_enc.detach(), unit, activation, shift, normalisation, not is_transcoder)
-    return Dictionary(encoder, decoder)
+    skip = sae.W_skip.detach() if hasattr(sae, "W_skip") else None
+    return Dictionary(encoder, decoder, sae.b_dec.detach(), skip)
 
 
 def check_architecture(name: str, where: str) -> None:

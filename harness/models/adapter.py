@@ -84,7 +84,7 @@ class Model:
     """
 
     def __init__(self, name: str, hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Wrap a loaded Hugging Face model; raises UserError where the wrapped logits differ from its own."""
+        """Wrap a loaded Hugging Face model; raises UserError where its logits are not finite or differ when wrapped."""
         from transformer_lens.model_bridge import TransformerBridge
 
         torch.nn.Module.eval(hf)
@@ -93,6 +93,10 @@ class Model:
         probe = torch.arange(3, 9, device=hf.device)[None] % hf.config.get_text_config().vocab_size
         with torch.no_grad():
             expected = hf(probe).logits[:, -1].float()
+        if not expected.isfinite().all():
+            raise UserError(
+                f"model '{name}' gives NaN or infinite logits: try dtype float32, or other weights"
+            )
         self.name = name
         self.tokenizer = tokenizer
         self.device = torch.device(hf.device)

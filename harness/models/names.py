@@ -159,12 +159,12 @@ def fingerprint(path: Path) -> str:
     """
     _check_folder(path)
     files = {file for pattern in _FINGERPRINTED for file in path.glob(pattern) if file.is_file()}
-    lines = sorted(f"{file.relative_to(path).as_posix()} {_file_sha256(file)}\n" for file in files)
+    lines = sorted(f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _file_sha256(file: Path) -> str:
-    """Hash `file`, or recall its hash if it has not changed since."""
+def file_sha256(file: Path) -> str:
+    """Return the sha256 of `file`, in hex, or recall it from the cache if the file has not changed since."""
     stat = file.stat()
     key = f"{file.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}"
     memo = cache_dir() / "hashes" / hashlib.sha256(key.encode()).hexdigest()

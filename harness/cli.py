@@ -1,0 +1,136 @@
+"""The command `basisbench`."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.errors import UserError, unknown_name
+from harness.registry import Registry
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+USAGE_ERROR: Any = typer.BadParameter.__bases__[0]  # typer does not export it by name
+
+
+@app.callback(invoke_without_command=True)
+def _basisbench(context: typer.Context) -> None:
+    """In which basis are a language model's circuits sparsest? Curves of faithfulness against size."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def run(
+    model: Annotated[str | None, typer.Option(help="Name, local Hugging Face folder, or hub name.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Names or folders, separated by commas.")] = None,
+    bases: Annotated[str | None, typer.Option(help="Names or path/to/file.py:Name.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Attribution methods.")] = None,
+    ablation: Annotated[str | None, typer.Option(help="mean, zero, mean_clean, resample, counterfactual.")] = None,
+    positions: Annotated[str | None, typer.Option(help="kept or pooled.")] = None,
+    rank: Annotated[str | None, typer.Option(help="abs or signed.")] = None,
+    error: Annotated[str | None, typer.Option(help="Error nodes: score, keep or remove.")] = None,
+    split: Annotated[str | None, typer.Option(help="evaluation or heldout.")] = None,
+    sizes: Annotated[str | None, typer.Option(help="Circuit sizes (default: 1-2-3-5-7 a decade).")] = None,
+    n_discovery: Annotated[int | None, typer.Option(help="Pairs to score nodes on.")] = None,
+    n_evaluation: Annotated[int | None, typer.Option(help="Pairs to evaluate circuits on.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the pairs, and of whatever is drawn.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for results (default: runs).")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with the same settings.")] = None,
+) -> None:
+    """Score units, build circuits, and draw their curves. Without options: the quickstart."""
+    options: dict[str, Any] = {
+        name: value for name, value in locals().items() if name != "config" and value is not None
+    }
+    from harness.config import make_config
+
+    settings = make_config(options, config)
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from harness.cache import write_atomically
+    from harness.figures import plot_curves
+    from harness.runner import run as run_grid
+    from harness.tables import markdown_table, results_table
+
+    # from here on an interruption unwinds, so that nothing half done is left behind
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(20),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    shown = console.is_terminal
+    with Progress(*columns, console=console, speed_estimate_period=3600, transient=True, disable=not shown) as bar:
+        work = bar.add_task("starting", total=1.0)
+        report = run_grid(
+            settings,
+            report=lambda what, fraction: bar.update(work, description=what, completed=fraction),
+            say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),
+        )
+    if report.results:
+        terminal = Console()
+        terminal.print(results_table(report.results, terminal.width))
+        write_atomically(settings.out / "results.md", markdown_table(report.results).encode())
+        for figure in plot_curves(report.results, settings.out / "curves.png"):
+            typer.echo(f"figure: {figure}")
+        typer.echo(f"results: {len(report.results)} in {settings.out} ({report.reused} were there already)")
+    for failure in report.failures:
+        typer.echo(f"failed: {failure.cell}: {failure.reason}", err=True)
+    if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_names(what: Annotated[str, typer.Argument(help="models, tasks, bases or methods.")]) -> None:
+    """List what can be named in `run`."""
+    import harness.attribution
+    from harness.bases import BASES
+    from harness.models.names import MODELS
+    from harness.tasks import TASKS
+
+    registries: dict[str, tuple[Registry[Any], str]] = {
+        "models": (MODELS, "or a local Hugging Face folder, or a hub name org/name"),
+        "tasks": (TASKS, "or a folder with discovery.jsonl and evaluation.jsonl"),
+        "bases": (BASES, "or path/to/file.py:Name"),
+        "methods": (harness.attribution.METHODS, "exact:K patches the K nodes that atp ranks highest"),
+    }
+    if what not in registries:
+        raise unknown_name("kind of name", what, registries)
+    registry, also = registries[what]
+    for name in registry:
+        typer.echo(f"{name:18} {registry.describe(name)}".rstrip())
+    typer.echo(also)
+
+
+@app.command()
+def show(result: Annotated[Path, typer.Argument(help="A result's .json file.")]) -> None:
+    """Show one result: settings, summary, curve, data, environment."""
+    from rich.console import Console
+
+    from harness.results import read_result
+    from harness.tables import result_detail
+
+    Console().print(result_detail(read_result(result)))
+
+
+def command() -> int:
+    """Run the command line and return its exit status; what the user can mend is one line and status 2."""
+    try:
+        # not standalone: typer would print usage errors in paragraphs, and nothing at all on Ctrl-C
+        return app(prog_name="basisbench", standalone_mode=False) or 0
+    except UserError as error:
+        typer.echo(f"basisbench: {error}", err=True)
+    except USAGE_ERROR as error:
+        path = error.ctx.command_path if error.ctx else "basisbench"
+        typer.echo(f"basisbench: {error.format_message().rstrip('.')} (see '{path} --help')", err=True)
+    return 2

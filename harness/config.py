@@ -1,0 +1,82 @@
+"""What a run is asked to do, from defaults, a YAML file and options; checked before anything is computed."""
+
+import reprlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from harness.circuits import ErrorTreatment, Positions, Rank, size_grid
+from harness.errors import UserError, unknown_name
+from harness.schema import Count, Line, Size
+
+
+def _split(value: object) -> object:
+    """Take a comma-separated line as a list."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _once(names: list[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _ascending(sizes: list[int]) -> list[int]:
+    return sorted(set(sizes))
+
+
+Name = Annotated[Line, Field(min_length=1)]
+Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(_split), AfterValidator(_once)]
+Sizes = Annotated[list[Size], Field(min_length=1), BeforeValidator(_split), AfterValidator(_ascending)]
+
+
+class RunConfig(BaseModel):
+    """A grid of cells: tasks x bases x methods x ablations on one model. Defaults are the quickstart."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Name = "smollm2-135m"
+    tasks: Names = ["sva/simple", "sva/nounpp", "sva/rc", "sva/within_rc"]
+    bases: Names = ["neurons", "mlp_out", "rotated_neurons"]
+    methods: Names = ["relp", "atp"]
+    ablation: Names = ["mean"]
+    positions: Positions = "kept"
+    rank: Rank = "abs"
+    error: ErrorTreatment = "score"
+    split: Literal["evaluation", "heldout"] = "evaluation"
+    n_discovery: Size = 32
+    n_evaluation: Size = 40
+    sizes: Sizes = size_grid()
+    seed: Count = 0
+    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    device: str = "auto"
+    out: Path = Path("runs")
+
+
+def make_config(options: dict[str, Any], file: Path | None = None) -> RunConfig:
+    """Return the configuration in `file` with `options` over it.
+
+    Raises UserError for an unreadable file, an unknown setting or a value of the wrong kind.
+    """
+    settings = (_read(file) if file else {}) | options
+    for name in settings:
+        if name not in RunConfig.model_fields:
+            raise unknown_name("setting", str(name), RunConfig.model_fields)
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        got = reprlib.repr(first["input"])
+        raise UserError(f"setting {first['loc'][0]}: {first['msg']}, got {got}") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds no settings: valid: lines such as 'bases: [neurons, mlp_out]'")
+    return content

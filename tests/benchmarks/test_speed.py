@@ -1,0 +1,165 @@
+"""Speed as ratios to a naive reference in the same run, and as a share of the machine's matrix-product rate.
+
+Run alone on a quiet machine: ``pytest tests/benchmarks -s``. Nothing here asserts a time; results are asserted equal.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+import harness
+from harness.attribution import load_method, silent
+from harness.attribution.fields import STEPS, metric
+from harness.bases import Basis, LinearBasis, load_basis
+from harness.circuits import rank_nodes, size_grid
+from harness.curves import evaluate
+from harness.models.adapter import Edit, Model
+from harness.prompts import PromptSet, load_prompts
+from harness.sites import Site
+from harness.tasks import load_task
+
+pytestmark = [pytest.mark.model, pytest.mark.benchmark]
+LAYERS = (2, 14, 27)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return harness.load_model()[0]
+
+
+@pytest.fixture(scope="module")
+def prompts(model: Model) -> PromptSet:
+    return load_prompts(load_task("sva/nounpp"), "discovery", 32, 0, model)
+
+
+def constant(value: Tensor) -> Edit:
+    return lambda _: value
+
+
+def seconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """Median time of `repeats` calls after one to warm up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def matmul_rate(dtype: torch.dtype = torch.float32) -> float:
+    """Operations a second of a large matrix product."""
+    a = torch.randn(1536, 1536).to(dtype)
+    return 10 * 2 * 1536**3 / seconds(lambda: [a @ a for _ in range(10)])
+
+
+def parameters(model: Model, layer: int) -> int:
+    """Weights that one token is multiplied with in the layers after `layer`."""
+    config = model.config
+    head = config.hidden_size // config.num_attention_heads
+    attention = 2 * config.hidden_size * head * (config.num_attention_heads + config.num_key_value_heads)
+    return int(attention + 3 * config.hidden_size * config.intermediate_size) * (model.n_layers - 1 - layer)
+
+
+def some_layers(name: str, kind: str, model: Model, width: int) -> Basis:
+    return LinearBasis(name, [Site(layer, kind) for layer in LAYERS], width)  # type: ignore[arg-type]  # a site kind
+
+
+def score(method: str, model: Model, prompts: PromptSet, bases: Sequence[Basis]) -> Callable[[], dict[int, Tensor]]:
+    run = load_method(method)
+    return lambda: dict(run(model, prompts, bases, seed=0, progress=silent)[bases[0].name].by_layer)
+
+
+def naive_ig(model: Model, prompts: PromptSet, layers: Sequence[int]) -> dict[int, Tensor]:
+    """Neuron scores the plain way: a full forward and backward pass for every layer and step."""
+    result = {}
+    for layer in layers:
+        site = Site(layer, "mlp_post")
+        ends: list[Tensor] = []
+        with torch.no_grad():
+            for tokens in (prompts.clean, prompts.corrupt):
+                model.forward(tokens, prompts.last, edits=[(site, ends.append)])
+        clean, corrupt = ends
+        total = torch.zeros_like(clean)
+        for step in range(STEPS):
+            leaf = (clean + step / STEPS * (corrupt - clean)).requires_grad_()
+            hidden = model.forward(prompts.clean, prompts.last, edits=[(site, constant(leaf))])
+            total += torch.autograd.grad(metric(model, hidden, prompts), leaf)[0]
+        result[layer] = prompts.slot_sum(total / STEPS * (corrupt - clean)) / prompts.n_pairs
+    return result
+
+
+def show(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    with capsys.disabled():
+        print(f"\n  {line}", end="", flush=True)
+
+
+def test_a_second_basis_costs_a_projection(
+    model: Model, prompts: PromptSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    neurons = some_layers("neurons", "mlp_post", model, model.width("mlp_post"))
+    mlp_out = some_layers("mlp_out", "mlp_out", model, model.d_model)
+    for method in ("atp", "ig"):
+        one = seconds(score(method, model, prompts, [neurons]))
+        both = seconds(score(method, model, prompts, [neurons, mlp_out]))
+        apart = one + seconds(score(method, model, prompts, [mlp_out]))
+        show(
+            capsys,
+            f"{method}: second basis at a site +{both / one - 1:.1%}; one run a basis costs {apart / both:.2f} x",
+        )
+    alone = score("atp", model, prompts, [neurons])()
+    shared = score("atp", model, prompts, [neurons, mlp_out])()
+    for layer in LAYERS:
+        torch.testing.assert_close(alone[layer], shared[layer])
+
+
+def test_ig_against_the_naive_way(model: Model, prompts: PromptSet, capsys: pytest.CaptureFixture[str]) -> None:
+    basis = some_layers("neurons", "mlp_post", model, model.width("mlp_post"))
+    naive = seconds(lambda: naive_ig(model, prompts, LAYERS), 1)
+    ours = seconds(score("ig", model, prompts, [basis]), 1)
+    expected, got = naive_ig(model, prompts, LAYERS), score("ig", model, prompts, [basis])()
+    for layer in LAYERS:
+        torch.testing.assert_close(got[layer], expected[layer], atol=1e-4, rtol=1e-2)
+    # one step: forward and backward through the layers after the site, and the clean pass that all layers share
+    tokens = prompts.n_prompts * (prompts.clean.shape[1] - prompts.unchanged)
+    needed = sum(4 * tokens * (STEPS - 1) * parameters(model, layer) for layer in LAYERS)
+    needed += (2 * 2 + 4) * tokens * parameters(model, -1)
+    share = needed / ours / matmul_rate()
+    show(
+        capsys,
+        f"ig fp32: {naive / ours:.2f} x faster than naive; {share:.0%} of the matmul rate over its own operations",
+    )
+    bf16 = harness.load_model(dtype="bfloat16")[0]
+    fast = seconds(score("ig", bf16, prompts, [basis]), 1)
+    a = torch.cat([expected[layer].flatten() for layer in LAYERS])
+    b = torch.cat([values.flatten() for values in score("ig", bf16, prompts, [basis])().values()])
+    top = [set(x.abs().topk(100).indices.tolist()) for x in (a, b)]
+    agreement = float(torch.corrcoef(torch.stack([a, b]))[0, 1])
+    show(
+        capsys,
+        f"ig bf16: {naive / fast:.2f} x faster than naive fp32; scores correlate {agreement:.4f} with fp32, "
+        f"{len(top[0] & top[1])} of the top 100 shared; {needed / fast / matmul_rate(torch.bfloat16):.0%} of rate",
+    )
+    assert agreement > 0.9
+
+
+def test_a_curve_point_against_a_plain_forward(model: Model, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = load_prompts(load_task("sva/nounpp"), "evaluation", 40, 0, model)
+    discovery = load_prompts(load_task("sva/nounpp"), "discovery", 32, 0, model)
+
+    def plain() -> None:
+        with torch.no_grad():
+            model.logits(model.forward(pairs.clean, pairs.last))
+
+    forward = seconds(plain, 5)
+    for name in ("neurons", "mlp_out", "rotated_neurons"):
+        basis = load_basis(name, model)
+        scores = load_method("relp")(model, discovery, [basis], seed=0, progress=silent)[basis.name]
+        ranking = rank_nodes(scores, basis)
+        curve = seconds(lambda b=basis, r=ranking: evaluate(model, pairs, b, r, size_grid()), 1)  # type: ignore[misc]
+        point = curve / (2 * len(size_grid()))
+        show(capsys, f"curve of {name}: {curve:.1f} s; a point costs {point / forward:.2f} x a plain forward")

@@ -1,0 +1,72 @@
+"""The embedded model itself: what it can do, what RelP conserves in it, and the finding we start from."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import harness
+from harness.attribution.relp import relp_hooks
+from harness.models.adapter import Model, Start
+from harness.prompts import load_prompts
+from harness.sites import Site
+from harness.tasks import load_task
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return harness.load_model()[0]
+
+
+@pytest.mark.parametrize(("name", "expected"), [("simple", 0.95), ("nounpp", 0.8), ("rc", 0.8), ("within_rc", 0.95)])
+def test_it_knows_agreement(name: str, expected: float, model: Model) -> None:
+    prompts = load_prompts(load_task(f"sva/{name}"), "evaluation", 40, 0, model)
+    assert (prompts.usage.usable, prompts.usage.unusable) == (40, {})
+    with torch.no_grad():
+        hidden = model.forward(prompts.clean, prompts.last)[prompts.pair_prompt]
+        logits = model.logits_of(hidden, torch.stack([prompts.answer, prompts.foil], -1))
+    assert (logits[:, 0] > logits[:, 1]).float().mean() >= expected
+
+
+def test_relp_conserves_the_logit_through_thirty_layers(model: Model) -> None:
+    tokens = torch.tensor([model.tokenizer("The keys to the cabinet")["input_ids"]])
+    last = torch.tensor([tokens.shape[1] - 1])
+    (answer,) = model.tokenizer(" are", add_special_tokens=False)["input_ids"]
+    inputs: list[Tensor] = []
+    with torch.no_grad():
+        plain = model.logits(model.forward(tokens, last, edits=[(Site(0, "resid_pre"), inputs.append)]))
+    leaf = inputs[0].clone().requires_grad_()
+    hidden = model.forward(tokens, last, hooks=relp_hooks(model), start=Start(0, leaf))
+    torch.testing.assert_close(model.logits(hidden), plain, atol=1e-3, rtol=1e-4)
+    logit = model.logits(hidden)[0, answer]
+    (gradient,) = torch.autograd.grad(logit, leaf)
+    assert float((gradient * leaf).sum()) == pytest.approx(float(plain[0, answer]), rel=1e-4)
+
+
+def test_neurons_are_sparser_than_their_rotation_and_chance_fails(tmp_path: Path) -> None:
+    """The run that the README shows, small: the finding of Transluce 2025 and the controls that must fail."""
+    config = harness.make_config(
+        {
+            "tasks": "sva/simple",
+            "bases": "neurons,rotated_neurons",
+            "methods": "relp,random",
+            "n_discovery": 16,
+            "n_evaluation": 16,
+            "sizes": "10,30,100,300,1000,3000",
+            "out": tmp_path,
+        }
+    )
+    report = harness.run(config)
+    assert not report.failures
+    found = {(r.cell.basis, r.cell.method): r.summary for r in report.results}
+    neurons = found["neurons", "relp"]
+    assert neurons.nodes_at_08.value is not None
+    assert neurons.nodes_at_08.value <= 300
+    for control in (found["rotated_neurons", "relp"], found["neurons", "random"]):
+        assert control.nodes_at_08.value is None or control.nodes_at_08.value > 3000
+        assert neurons.auc_f.low is not None
+        assert control.auc_f.high is not None
+        assert neurons.auc_f.low > control.auc_f.high
