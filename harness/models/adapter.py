@@ -107,6 +107,8 @@ class Model:
                 hf.config.name_or_path or f"local/{name}", hf_model=hf, tokenizer=tokenizer
             )
         self._bridge.requires_grad_(False)
+        # asked for once: the bridge puts this together anew, in milliseconds, each time
+        self._points: Mapping[str, Any] = dict(self._bridge.hook_dict)
         self.n_layers: int = int(self._bridge.cfg.n_layers)
         self.d_model: int = int(self._bridge.cfg.d_model)
         self._block_returns_tuple = False
@@ -211,7 +213,7 @@ class Model:
 
     def has_site(self, site: Site) -> bool:
         """Whether the model has this hook point."""
-        return self._hook_name(site) in self._bridge.hook_dict
+        return self._hook_name(site) in self._points
 
     def require_site(self, site: Site) -> None:
         """Raise UserError if the model lacks the site."""
@@ -224,12 +226,12 @@ class Model:
     def has_post_norm(self, kind: SiteKind) -> bool:
         """Whether a norm stands between ``mlp_proj`` and ``mlp_out`` (``attn_proj`` and ``attn_out``)."""
         module = "mlp" if kind.startswith("mlp") else "attn"
-        return bool(self._bridge.hook_dict[f"blocks.0.hook_{module}_out"].name != f"blocks.0.{module}.hook_out")
+        return bool(self._points[f"blocks.0.hook_{module}_out"].name != f"blocks.0.{module}.hook_out")
 
     @cached_property
     def is_parallel(self) -> bool:
         """Whether attention and MLP both read the block's input (GPT-NeoX, GPT-J)."""
-        return "blocks.0.hook_resid_mid" not in self._bridge.hook_dict
+        return "blocks.0.hook_resid_mid" not in self._points
 
     def _hook_name(self, site: Site) -> str:
         return f"blocks.{site.layer}.{HOOKS[site.kind]}"
@@ -244,7 +246,7 @@ class Model:
         offset = float(getattr(self._bridge.cfg, "rmsnorm_uses_offset", False))
         found = []
         for name in names:
-            if f"{name}.hook_out" not in self._bridge.hook_dict:
+            if f"{name}.hook_out" not in self._points:
                 continue
             bridge = self._bridge.get_submodule(name)
             module = bridge.original_component
@@ -256,7 +258,7 @@ class Model:
 
     def hook_exists(self, name: str) -> bool:
         """Whether the model has a hook point of this name."""
-        return name in self._bridge.hook_dict
+        return name in self._points
 
     @cached_property
     def activation(self) -> Callable[[Tensor], Tensor]:
@@ -314,9 +316,20 @@ class Model:
             stack.enter_context(self._passing_over(start.layer if start else 0))
             for layer, stand_in in mlps.items():
                 stack.enter_context(_replaced(self._bridge.blocks[layer].mlp, stand_in))
-            stack.enter_context(self._bridge.hooks(fwd_hooks=named))
+            stack.enter_context(self._hooked(named))
             self._run_body(tokens, cache, use_cache=False)
         return final[0]
+
+    @contextlib.contextmanager
+    def _hooked(self, named: Sequence[tuple[str, Callable[..., Tensor | None]]]) -> Iterator[None]:
+        """Attach hooks by name for a while, in this order."""
+        try:
+            for name, hook in named:
+                self._points[name].add_hook(hook)
+            yield
+        finally:
+            for name, _ in named:
+                self._points[name].remove_hooks("fwd")
 
     @contextlib.contextmanager
     def _passing_over(self, n_blocks: int) -> Iterator[None]:
