@@ -2,7 +2,7 @@
 
 import reprlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -11,8 +11,10 @@ from harness.circuits import ErrorTreatment, Positions, Rank, size_grid
 from harness.errors import UserError, unknown_name
 from harness.schema import Count, Line, Size
 
+Settings = TypeVar("Settings", bound=BaseModel)
 
-def _split(value: object) -> object:
+
+def split_line(value: object) -> object:
     """Take a comma-separated line as a list."""
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
@@ -26,8 +28,8 @@ def _ascending(sizes: list[int]) -> list[int]:
 
 
 Name = Annotated[Line, Field(min_length=1)]
-Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(_split), AfterValidator(_once)]
-Sizes = Annotated[list[Size], Field(min_length=1), BeforeValidator(_split), AfterValidator(_ascending)]
+Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(split_line), AfterValidator(_once)]
+Sizes = Annotated[list[Size], Field(min_length=1), BeforeValidator(split_line), AfterValidator(_ascending)]
 
 
 class RunConfig(BaseModel):
@@ -54,16 +56,21 @@ class RunConfig(BaseModel):
 
 
 def make_config(options: dict[str, Any], file: Path | None = None) -> RunConfig:
-    """Return the configuration in `file` with `options` over it.
+    """Return the configuration of a run in `file` with `options` over it; raises UserError as `make_settings`."""
+    return make_settings(RunConfig, options, file)
+
+
+def make_settings(kind: type[Settings], options: dict[str, Any], file: Path | None = None) -> Settings:
+    """Return settings of a `kind` from `file` with `options` over it.
 
     Raises UserError for an unreadable file, an unknown setting or a value of the wrong kind.
     """
     settings = (_read(file) if file else {}) | options
     for name in settings:
-        if name not in RunConfig.model_fields:
-            raise unknown_name("setting", str(name), RunConfig.model_fields)
+        if name not in kind.model_fields:
+            raise unknown_name("setting", str(name), kind.model_fields)
     try:
-        return RunConfig.model_validate(settings)
+        return kind.model_validate(settings)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         got = reprlib.repr(first["input"])

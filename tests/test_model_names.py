@@ -264,10 +264,10 @@ def check_the_real_model(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
     note = json.loads((Path(source.path) / "basisbench.json").read_text())
     assert note["sha256"] == "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
-    def no_installer(*_: object) -> None:
+    def no_installer(*_: object, **__: object) -> None:
         raise AssertionError("an installer was started again")
 
-    monkeypatch.setattr(embedded, "_install", no_installer)
+    monkeypatch.setattr(embedded, "install_wheel", no_installer)
     assert names.resolve_model("smollm2-135m", ignore) == source
     model, tokenizer = names.load_hf(source, torch.float32, "cpu")
     logits = model(**tokenizer("The capital of France is", return_tensors="pt")).logits

@@ -94,9 +94,7 @@ class Model:
         with torch.no_grad():
             expected = hf(probe).logits[:, -1].float()
         if not expected.isfinite().all():
-            raise UserError(
-                f"model '{name}' gives NaN or infinite logits: try dtype float32, or other weights"
-            )
+            raise UserError(f"model '{name}' gives NaN or infinite logits: try dtype float32, or other weights")
         self.name = name
         self.tokenizer = tokenizer
         self.device = torch.device(hf.device)

