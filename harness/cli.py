@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.errors import UserError, unknown_name
 from harness.registry import Registry
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]  # typer does not export it by name
@@ -51,26 +54,13 @@ def run(
     settings = make_config(options, config)
 
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from harness.cache import write_atomically
     from harness.figures import plot_curves
     from harness.runner import run as run_grid
     from harness.tables import markdown_table, results_table
 
-    # from here on an interruption unwinds, so that nothing half done is left behind
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    console = Console(stderr=True)
-    columns = (
-        BarColumn(20),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    shown = console.is_terminal
-    with Progress(*columns, console=console, speed_estimate_period=3600, transient=True, disable=not shown) as bar:
+    with _bar() as bar:
         work = bar.add_task("starting", total=1.0)
         report = run_grid(
             settings,
@@ -121,6 +111,110 @@ def show(result: Annotated[Path, typer.Argument(help="A result's .json file.")])
     from harness.tables import result_detail
 
     Console().print(result_detail(read_result(result)))
+
+
+@app.command()
+def check(
+    basis: Annotated[str, typer.Argument(help="Name, or path/to/file.py:Name.")],
+    model: Annotated[str | None, typer.Option(help="Name, local Hugging Face folder, or hub name.")] = None,
+    text: Annotated[Path | None, typer.Option(help="UTF-8 text to measure on (default: a short one of ours).")] = None,
+    layers: Annotated[str | None, typer.Option(help="Layers, separated by commas (default: all).")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+) -> None:
+    """Check a basis on a model: its contract, how much it explains, its speed. Exit status 1 if it fails."""
+    asked = {"model": model, "dtype": dtype, "device": device}
+    from harness.config import make_config
+
+    settings = make_config({name: value for name, value in asked.items() if value is not None}, None)
+    try:
+        chosen = [int(layer) for layer in layers.split(",")] if layers is not None else None
+    except ValueError:
+        raise UserError(f"layers '{layers}' are no numbers: valid: for instance 0,5") from None
+
+    from rich.console import Console
+
+    from harness.bases import bind_basis, find_basis
+    from harness.check import check_basis, check_table
+    from harness.runner import load_model
+    from harness.sample import TEXT, read_text
+
+    texts = [TEXT if text is None else read_text(text)]
+    factory = find_basis(basis)
+    with _bar() as bar:
+        work = bar.add_task("loading", total=1.0)
+        loaded, _ = load_model(
+            settings.model,
+            settings.dtype,
+            settings.device,
+            say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),
+        )
+        report = check_basis(
+            loaded,
+            bind_basis(basis, factory, loaded),
+            texts,
+            layers=chosen,
+            progress=lambda what, done, total: bar.update(work, description=what, completed=done / total),
+        )
+    Console().print(check_table(report))
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    model: Annotated[str | None, typer.Option(help="Name, local Hugging Face folder, or hub name.")] = None,
+    kinds: Annotated[str | None, typer.Option(help="sae, transcoder or both (default).")] = None,
+    width: Annotated[int | None, typer.Option(help="Latents a layer (default: as many as MLP neurons).")] = None,
+    k: Annotated[int | None, typer.Option(help="Latents that fire, on average.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="Tokens to train on.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Tokens a step.")] = None,
+    context: Annotated[int | None, typer.Option(help="Tokens a context.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate at its height.")] = None,
+    dead_after: Annotated[int | None, typer.Option(help="Tokens after which a silent latent is revived.")] = None,
+    auxiliary: Annotated[float | None, typer.Option(help="Weight of the loss that revives latents.")] = None,
+    text: Annotated[str | None, typer.Option(help="Names of texts, or folders of .txt files.")] = None,
+    prompts: Annotated[str | None, typer.Option(help="Tasks whose discovery prompts are mixed in.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the weights and of the order of the text.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
+    wandb: Annotated[str | None, typer.Option(help="W&B project to log to.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for dictionaries (default: runs/dictionaries).")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with the same settings.")] = None,
+) -> None:
+    """Train an SAE and a transcoder for every layer of a model. A run that was cut off goes on where it was."""
+    options = {name: value for name, value in locals().items() if name != "config" and value is not None}
+    from harness.config import make_settings
+    from harness.training.settings import TrainConfig
+
+    settings = make_settings(TrainConfig, options, config)
+
+    from harness.training.trainer import train as train_dictionaries
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    folder = train_dictionaries(settings, lambda line: typer.echo(line, err=True))
+    typer.echo(f"dictionaries: {folder}")
+
+
+def _bar() -> Progress:
+    """A bar on the standard error stream, shown on terminals only; work begins, and Ctrl-C becomes an exception."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    # an interruption now unwinds, so that nothing half done is left behind, nor the cursor hidden
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(20),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    shown = console.is_terminal
+    return Progress(*columns, console=console, speed_estimate_period=3600, transient=True, disable=not shown)
 
 
 def command() -> int:

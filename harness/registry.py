@@ -40,7 +40,8 @@ class Registry(Generic[T]):
             try:
                 value: T = point.load()
             except Exception as error:
-                raise UserError(f"{self.kind} '{name}' from {point.value} failed to load: {error}") from error
+                reason = " ".join(str(error).split())
+                raise UserError(f"{self.kind} '{name}' from {point.value} failed to load: {reason}") from error
             return self.entries.setdefault(name, value)
         raise unknown_name(self.kind, name, self)
 

@@ -1,5 +1,6 @@
 """Where the forward pass is read and written."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -41,3 +42,14 @@ class Site:
 
     def __str__(self) -> str:
         return f"{self.kind}[{self.layer}]"
+
+
+def layer_ranges(layers: Iterable[int]) -> str:
+    """Write ascending layers as runs: 0, 3 to 5."""
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][1] + 1:
+            runs[-1][1] = layer
+        else:
+            runs.append([layer, layer])
+    return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in runs)

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from datasets import Dataset
 
+from harness.errors import UserError, unknown_name
 from harness.registry import Registry
 
 Split = Literal["discovery", "evaluation", "heldout"]
@@ -46,6 +47,8 @@ def load_task(name: str) -> Task:
     """Return a registered task, or the task in the folder called `name`; raises UserError if it is neither."""
     from harness.folder_task import folder_task
 
-    if name not in TASKS and Path(name).is_dir():
+    if name in TASKS:
+        return TASKS.get(name)
+    if Path(name).is_dir():
         return folder_task(Path(name))
-    return TASKS.get(name)
+    raise UserError(f"{unknown_name('task', name, TASKS)}, or a folder with discovery.jsonl and evaluation.jsonl")

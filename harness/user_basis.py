@@ -39,7 +39,9 @@ def basis_from_file(path: Path, attribute: str) -> BasisFactory:
                 raise UserError(f"'{attribute}' in {path} gave a {type(basis).__name__}: valid: a harness.Basis")
             if not basis.layers():
                 raise UserError(f"basis '{attribute}' has no layer: valid: layers() with one or more")
-            check_promises(basis, model, basis.layers()[0])
+            layer = basis.layers()[0]
+            if broken := broken_promise(basis, model, layer):
+                raise UserError(f"basis '{attribute}', layer {layer}: {broken}")
         except UserError:
             raise
         except Exception as error:  # whatever the user's code raises is the user's to read
@@ -74,30 +76,44 @@ def _reason(error: BaseException, path: Path) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
-def check_promises(basis: Basis, model: Model, layer: int, x: Tensor | None = None) -> None:
-    """Compare one layer with the promises of `Basis`, on activations x [2, 3, width] or random ones; raises UserError.
+def broken_promise(basis: Basis, model: Model, layer: int, x: Tensor | None = None) -> str | None:
+    """Compare one layer with the promises of `Basis`, on activations x [2, 3, width] or random ones.
 
     Shapes; `units` selects columns; and <lift(f), g> = <f, project(g)>, as `project` is the transpose of `lift`.
+    Returns which promise is broken, in words, or None. Raises UserError for a site that the model lacks.
     """
-    model.require_site(basis.read(layer))
+    for site in (basis.read(layer), *basis.writes(layer)):
+        model.require_site(site)
+    try:
+        _compare(basis, model, layer, x)
+    except _BrokenError as broken:
+        return str(broken)
+    return None
+
+
+class _BrokenError(Exception):
+    """A promise that is not kept, in words."""
+
+
+def _compare(basis: Basis, model: Model, layer: int, x: Tensor | None) -> None:
     n_units = basis.n_units(layer)
 
+    # one generator: were the same numbers drawn for f and g, a transposed square decoder would pass
+    generator = torch.Generator().manual_seed(0)
+
     def random(width: int) -> Tensor:
-        values = torch.randn(2, 3, width, generator=torch.Generator().manual_seed(0))
+        values = torch.randn(2, 3, width, generator=generator)
         return values.to(model.device, model.dtype)
 
     def agree(what: str, found: Tensor, expected: Tensor) -> None:
         # NaN is left to the run, which loses no more by it than this basis' cells; so are half precision's roundings
         close = torch.allclose(found.double(), expected.double(), TOLERANCE, TOLERANCE, equal_nan=True)
         if not close and model.dtype in (torch.float32, torch.float64):
-            raise UserError(f"basis '{type(basis).__name__}', layer {layer}: {what}")
+            raise _BrokenError(what)
 
     def shaped(what: str, found: Tensor, width: int) -> Tensor:
         if found.shape != (2, 3, width):
-            raise UserError(
-                f"basis '{type(basis).__name__}', layer {layer}: {what} gave the shape {list(found.shape)} "
-                f"for [2, 3]: valid: [2, 3, {width}]"
-            )
+            raise _BrokenError(f"{what} gave the shape {list(found.shape)} for [2, 3]: valid: [2, 3, {width}]")
         return found
 
     x = random(model.width(basis.read(layer).kind)) if x is None else x
@@ -112,11 +128,15 @@ def check_promises(basis: Basis, model: Model, layer: int, x: Tensor | None = No
         agree("has_error is False, but lift(encode(x)) is not x", lost, lost[:1, :1].expand_as(lost))
     some = random(n_units)
     for site in basis.writes(layer):
-        model.require_site(site)
         g = random(model.width(site.kind))
         lifted = shaped("lift", basis.lift(layer, site, some), g.shape[-1])
+        nothing = basis.lift(layer, site, torch.zeros_like(some))
+        bias = "project must be the transpose of lift, but lift makes something of zeros: a bias is no unit's"
+        agree(bias, nothing, nothing * 0)
         projected = shaped("project", basis.project(layer, site, g), n_units)
-        agree("project must be the transpose of lift", (lifted * g).sum(-1), (some * projected).sum(-1))
+        size = lifted.norm(dim=-1) * g.norm(dim=-1) + 1e-30
+        left, right = (lifted * g).sum(-1) / size, (some * projected).sum(-1) / size
+        agree("project must be the transpose of lift", left, right)
         chosen = shaped("project with `units`", basis.project(layer, site, g, units), len(units))
         agree("project with `units` must give those columns of project", chosen, projected[..., units])
         alone = torch.zeros_like(some).index_copy(-1, units, some[..., units])

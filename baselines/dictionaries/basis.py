@@ -16,7 +16,7 @@ from baselines.dictionaries.weights import ELEMENTWISE, Dictionary, is_transcode
 from harness.bases import Basis
 from harness.errors import UserError
 from harness.models.adapter import Model
-from harness.sites import Site
+from harness.sites import Site, layer_ranges
 
 Kind = Literal["sae", "transcoder"]
 log = logging.getLogger("basisbench")
@@ -118,7 +118,7 @@ def dictionary_basis(kind: Kind, spec: str, model: Model) -> DictionaryBasis:
     if not layers:
         raise UserError(f"{name} has no dictionary for any layer of model '{model.name}'")
     if missing := [layer for layer in range(model.n_layers) if layer not in layers]:
-        log.warning("%s: no units in layers without a dictionary: %s", name, _ranges(missing))
+        log.warning("%s: no units in layers without a dictionary: %s", name, layer_ranges(missing))
     return DictionaryBasis(name, layers)
 
 
@@ -146,17 +146,6 @@ def _bind(kind: Kind, source: Source, model: Model) -> Layer:
 
 def _width_out(config: Mapping[str, int]) -> int:
     return config.get("d_out", config["d_in"])
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Write ascending numbers as runs: 0, 3 to 5."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in runs)
 
 
 def sae(model: Model, option: str) -> DictionaryBasis:

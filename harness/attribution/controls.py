@@ -85,6 +85,8 @@ def _random(
     return result
 
 
-METHODS.register("delta")(no_option("delta", _Measured("delta", _delta)))
-METHODS.register("activation")(no_option("activation", _Measured("activation", _activation)))
-METHODS.register("random")(no_option("random", _random))
+METHODS.register("delta")(no_option("delta", _Measured("delta", _delta), "Control: |corrupt - clean| of each unit."))
+METHODS.register("activation")(
+    no_option("activation", _Measured("activation", _activation), "Control: |activation| of each unit when clean.")
+)
+METHODS.register("random")(no_option("random", _random, "Control: scores drawn at random."))

@@ -82,9 +82,9 @@ def ig_inputs(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tup
 
 
 def ig(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
-    """Integrated gradients of each site alone: the mean over s = 0..STEPS-1 of the gradient with the site set to
-    (1 - s/STEPS) clean + (s/STEPS) corrupt.
+    """Integrated gradients of each site alone, which goes from clean to corrupt in STEPS steps.
 
+    The mean over s = 0..STEPS-1 of the gradient with the site set to (1 - s/STEPS) clean + (s/STEPS) corrupt.
     Step 0 is the clean gradient; the others run batched, from the site's layer on.
     """
     first = dict(atp(model, chunk, sites))
@@ -219,4 +219,4 @@ def _project(model: Model, chunk: Chunk, basis: Basis, layer: int, site: Site, g
 
 
 for _name, _field in (("atp", atp), ("relp", relp), ("ig", ig), ("ig_inputs", ig_inputs)):
-    METHODS.register(_name)(no_option(_name, FieldMethod(_name, _field)))
+    METHODS.register(_name)(no_option(_name, FieldMethod(_name, _field), _field.__doc__))

@@ -64,12 +64,13 @@ def load_method(name: str) -> Method:
     return METHODS.get(base)(option)
 
 
-def no_option(name: str, method: Method) -> MethodFactory:
-    """A factory for a method that takes no option."""
+def no_option(name: str, method: Method, description: str | None) -> MethodFactory:
+    """A factory for a method that takes no option; the first line of `description` is what lists say of it."""
 
     def make(option: str) -> Method:
         if option:
             raise UserError(f"method '{name}' takes no option, got '{option}': valid: {name}")
         return method
 
+    make.__doc__ = description
     return make

