@@ -87,8 +87,9 @@ def _error_sites(basis: Basis, nodes: Mapping[int, LayerNodes], error: ErrorTrea
     """Where an error is ever kept, or taken out beside a circuit, so that it must be known apart."""
     if not basis.has_error:
         return set()
-    ranked = {layer for layer, held in nodes.items() if (held.error_place < NEVER).any()}
-    return {basis.writes(layer)[0] for layer in basis.layers() if error != "score" or layer in ranked}
+    if error != "score":
+        return {site for layer in basis.layers() for site in basis.writes(layer)}
+    return {basis.writes(layer)[0] for layer, held in nodes.items() if (held.error_place < NEVER).any()}
 
 
 def reference(

@@ -160,6 +160,8 @@ def _look(
     model, writes = sample.model, tuple(basis.writes(layer))
     check = LayerCheck(layer, basis.read(layer), writes, basis.n_units(layer))
     x = activations[basis.read(layer)][:, 1:]
+    lacking = set(explained.lacks)
+    explained.lacks.update(writes)  # until this layer's part is in
     try:
         if words := broken_promise(basis, model, layer, x.flatten(0, 1)[:6].unflatten(0, (2, 3))):
             return check.failing(words)
@@ -169,8 +171,11 @@ def _look(
         logits, gradient = splice_change(model, basis, layer, tokens)
         check = _identity(replace(check, logits=logits, gradient=gradient), basis, model.dtype)
         activity = explained.add(basis, layer, x, [site for site in writes if site in own])
+        explained.lacks.difference_update(set(writes) - lacking)
         if own.get(writes[0]) != layer:
             return check
+        if writes[0] in lacking:
+            return check.warning(f"not measured: another layer that writes {writes[0]} is broken")
         y = activations[writes[0]][:, 1:]
         begin = entry(basis, layer)
         start = Start(begin, activations[Site(begin, "resid_pre")])
@@ -194,7 +199,7 @@ def _identity(check: LayerCheck, basis: Basis, dtype: torch.dtype) -> LayerCheck
     if check.gradient is not None and not check.gradient <= tolerance:
         return check.failing(
             f"with nothing ablated the splice changes upstream gradients by {check.gradient:.1g} of their size (valid: "
-            f"below {tolerance:g}): the error is detached, or units are in one of encode's or lift's two ways"
+            f"below {tolerance:g}): the error is detached, or encode or lift cuts the gradient with `units` or without"
         )
     return check
 

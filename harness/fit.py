@@ -48,11 +48,12 @@ class Fit:
 class Explained:
     """What layers write to sites, added up as the layers are gone through: float32 [rows, positions, width] by site.
 
-    `has_offset`: sites to which some layer adds an offset of its own.
+    `has_offset`: sites to which some layer adds an offset of its own. `lacks`: sites where a layer's part is missing.
     """
 
     written: dict[Site, Tensor] = field(default_factory=dict)
     has_offset: set[Site] = field(default_factory=set)
+    lacks: set[Site] = field(default_factory=set)
 
     @torch.no_grad()
     def add(self, basis: Basis, layer: int, x: Tensor, sites: Collection[Site]) -> Activity:

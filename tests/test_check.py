@@ -260,6 +260,22 @@ def test_cross_layer_units_are_added_up(tiny: Make, tmp_path: Path) -> None:
     assert last.fit.unexplained == pytest.approx(report.layers[2].fit.unexplained)
 
 
+def test_a_broken_layer_spoils_only_the_sites_that_it_writes(tiny: Make, tmp_path: Path) -> None:
+    model = tiny("llama")
+    train_clt(tmp_path, model)
+    basis = clt(model, str(tmp_path))
+    encode = basis.encode
+
+    def broken(layer: int, x: Tensor, units: Tensor | None = None) -> Tensor:
+        return encode(layer, x, units).detach() + (1 / 0 if layer == 1 else 0)
+
+    basis.encode = broken  # type: ignore[method-assign]
+    report = check_basis(model, basis, [speech(model)])
+    assert [check.fit is not None for check in report.layers] == [True, False, False]
+    assert "FAIL 1: ZeroDivisionError: division by zero" in said(report)
+    assert "warn 2: not measured: another layer that writes mlp_out[2] is broken" in said(report)
+
+
 def test_recordings_in_several_groups_change_nothing(
     tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 Run alone on a quiet machine: ``pytest tests/benchmarks -s``. Nothing here asserts a time; results are asserted equal.
 """
 
-import statistics
+import functools
 import time
 from collections.abc import Callable, Sequence
 
@@ -40,21 +40,21 @@ def constant(value: Tensor) -> Edit:
     return lambda _: value
 
 
-def seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """Median time of `repeats` calls after one to warm up."""
-    work()
-    times = []
+def seconds(*works: Callable[[], object], repeats: int = 3) -> list[float]:
+    """Least time of each work, taking turns, so that a busy moment of the machine falls on all of them."""
+    times: list[list[float]] = [[] for _ in works]
     for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+        for work, taken in zip(works, times, strict=True):
+            began = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - began)
+    return [min(taken) for taken in times]
 
 
 def matmul_rate(dtype: torch.dtype = torch.float32) -> float:
     """Operations a second of a large matrix product."""
     a = torch.randn(1536, 1536).to(dtype)
-    return 10 * 2 * 1536**3 / seconds(lambda: [a @ a for _ in range(10)])
+    return 10 * 2 * 1536**3 / seconds(lambda: [a @ a for _ in range(10)])[0]
 
 
 def parameters(model: Model, layer: int) -> int:
@@ -104,12 +104,11 @@ def test_a_second_basis_costs_a_projection(
     neurons = some_layers("neurons", "mlp_post", model, model.width("mlp_post"))
     mlp_out = some_layers("mlp_out", "mlp_out", model, model.d_model)
     for method in ("atp", "ig"):
-        one = seconds(score(method, model, prompts, [neurons]))
-        both = seconds(score(method, model, prompts, [neurons, mlp_out]))
-        apart = one + seconds(score(method, model, prompts, [mlp_out]))
+        settings = ([neurons], [mlp_out], [neurons, mlp_out])
+        one, other, both = seconds(*(score(method, model, prompts, bases) for bases in settings))
         show(
             capsys,
-            f"{method}: second basis at a site +{both / one - 1:.1%}; one run a basis costs {apart / both:.2f} x",
+            f"{method}: a second basis {both / one - 1:+.1%}; one run a basis costs {(one + other) / both:.2f} x",
         )
     alone = score("atp", model, prompts, [neurons])()
     shared = score("atp", model, prompts, [neurons, mlp_out])()
@@ -119,9 +118,8 @@ def test_a_second_basis_costs_a_projection(
 
 def test_ig_against_the_naive_way(model: Model, prompts: PromptSet, capsys: pytest.CaptureFixture[str]) -> None:
     basis = some_layers("neurons", "mlp_post", model, model.width("mlp_post"))
-    naive = seconds(lambda: naive_ig(model, prompts, LAYERS), 1)
-    ours = seconds(score("ig", model, prompts, [basis]), 1)
     expected, got = naive_ig(model, prompts, LAYERS), score("ig", model, prompts, [basis])()
+    naive, ours = seconds(lambda: naive_ig(model, prompts, LAYERS), score("ig", model, prompts, [basis]), repeats=2)
     for layer in LAYERS:
         torch.testing.assert_close(got[layer], expected[layer], atol=1e-4, rtol=1e-2)
     # one step: forward and backward through the layers after the site, and the clean pass that all layers share
@@ -134,7 +132,7 @@ def test_ig_against_the_naive_way(model: Model, prompts: PromptSet, capsys: pyte
         f"ig fp32: {naive / ours:.2f} x faster than naive; {share:.0%} of the matmul rate over its own operations",
     )
     bf16 = harness.load_model(dtype="bfloat16")[0]
-    fast = seconds(score("ig", bf16, prompts, [basis]), 1)
+    (fast,) = seconds(score("ig", bf16, prompts, [basis]), repeats=2)
     a = torch.cat([expected[layer].flatten() for layer in LAYERS])
     b = torch.cat([values.flatten() for values in score("ig", bf16, prompts, [basis])().values()])
     top = [set(x.abs().topk(100).indices.tolist()) for x in (a, b)]
@@ -155,11 +153,11 @@ def test_a_curve_point_against_a_plain_forward(model: Model, capsys: pytest.Capt
         with torch.no_grad():
             model.logits(model.forward(pairs.clean, pairs.last))
 
-    forward = seconds(plain, 5)
     for name in ("neurons", "mlp_out", "rotated_neurons"):
         basis = load_basis(name, model)
         scores = load_method("relp")(model, discovery, [basis], seed=0, progress=silent)[basis.name]
         ranking = rank_nodes(scores, basis)
-        curve = seconds(lambda b=basis, r=ranking: evaluate(model, pairs, b, r, size_grid()), 1)  # type: ignore[misc]
+        measured = functools.partial(evaluate, model, pairs, basis, ranking, size_grid())
+        curve, forward = seconds(measured, plain, repeats=2)
         point = curve / (2 * len(size_grid()))
         show(capsys, f"curve of {name}: {curve:.1f} s; a point costs {point / forward:.2f} x a plain forward")
