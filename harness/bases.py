@@ -16,6 +16,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from torch import Tensor
 from typing_extensions import override
@@ -143,6 +144,22 @@ class LinearBasis(Basis):
 BasisFactory = Callable[..., Basis]
 """Takes the model; one that can be named ``name:option`` takes `option` as well."""
 BASES: Registry[BasisFactory] = Registry("basis", "basisbench.bases")
+
+
+class Preset(Protocol):
+    """A published basis for a known model: the name to ask for, and what it is."""
+
+    @property
+    def basis(self) -> str:
+        """The name that `load_basis` takes."""
+
+    @property
+    def about(self) -> str:
+        """One line."""
+
+
+PRESETS: Registry[Callable[[str], Sequence[Preset]]] = Registry("presets", "basisbench.presets")
+"""Functions from a model's name to the published bases made for it."""
 
 
 def basis_file(name: str) -> tuple[Path, str] | None:

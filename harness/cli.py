@@ -81,10 +81,13 @@ def run(
 
 
 @app.command("list")
-def list_names(what: Annotated[str, typer.Argument(help="models, tasks, bases or methods.")]) -> None:
+def list_names(
+    what: Annotated[str, typer.Argument(help="models, tasks, bases or methods.")],
+    model: Annotated[str | None, typer.Option(help="List the published bases made for this model as well.")] = None,
+) -> None:
     """List what can be named in `run`."""
     import harness.attribution
-    from harness.bases import BASES
+    from harness.bases import BASES, PRESETS
     from harness.models.names import MODELS
     from harness.tasks import TASKS
 
@@ -100,6 +103,11 @@ def list_names(what: Annotated[str, typer.Argument(help="models, tasks, bases or
     for name in registry:
         typer.echo(f"{name:18} {registry.describe(name)}".rstrip())
     typer.echo(also)
+    if what == "bases" and model is not None:
+        published = [preset for source in PRESETS for preset in PRESETS.get(source)(model)]
+        typer.echo(f"published for {model}:" if published else f"none is known to be published for {model}")
+        for preset in published:
+            typer.echo(f"  {preset.basis}  ({preset.about})")
 
 
 @app.command()

@@ -266,3 +266,11 @@ def test_flags_are_never_dropped(basisbench: Command, small: list[object], tmp_p
     flagged = lines_of([result.model_copy(update={"degenerate": True, "f_full": 3.0, "f_empty": 0.0})], 60)
     assert flagged[0].split()[-1] == "flags"
     assert flagged[2].split()[-1] == "degenerate"
+
+
+def test_list_names_what_is_published_for_a_model(basisbench: Command) -> None:
+    status, printed, _ = basisbench("list", "bases", "--model", "gemma-2-2b")
+    assert status == 0
+    assert "  transcoder:gemma-scope-2b-pt-transcoders" in printed
+    assert "  sae:gemma-scope-2b-pt-mlp-canonical" in printed
+    assert "none is known to be published for smollm2-135m" in basisbench("list", "bases", "--model", "smollm2-135m")[1]
