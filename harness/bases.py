@@ -207,6 +207,12 @@ def bind_basis(name: str, factory: BasisFactory, model: Model) -> Basis:
     for layer in basis.layers():
         for site in (basis.read(layer), *basis.writes(layer)):
             model.require_site(site)
+        # passes start at the first layer that holds a node: what it reads must not lie before
+        if basis.read(layer).layer != layer or any(site.layer < layer for site in basis.writes(layer)):
+            raise UserError(
+                f"basis '{name}': units of layer {layer} read {basis.read(layer)} and write "
+                f"{', '.join(map(str, basis.writes(layer)))}: valid: read layer {layer}, write it or later ones"
+            )
     file = basis_file(name)
     basis.name = file[1] if file else name
     return basis

@@ -54,8 +54,8 @@ class Splice:
     def mlps(self, first_layer: int) -> dict[int, Callable[[Tensor], Tensor]]:
         """Stand-ins for MLPs of which a circuit leaves nothing but some neurons, or nothing at all.
 
-        Only where the basis writes a layer's MLP, and no other layer does. The stand-in's output is the ablated
-        one plus what the kept neurons add; the MLP's other columns are never computed.
+        Only for a basis without error that writes the layer's own MLP. The stand-in's output is the ablated one plus
+        what the kept neurons add; the MLP's other columns are never computed.
         """
         if self.complement or self.basis.has_error or not self.model.computes_neurons:
             return {}

@@ -208,3 +208,17 @@ def Own(model):
     x: Tensor = torch.randn(4, 24)
     torch.testing.assert_close(basis.encode(0, x), x[:, :1])
     assert basis.has_error
+
+
+@pytest.mark.parametrize(
+    ("read", "written"),
+    [("Site(0, 'mlp_out')", "Site(layer, 'mlp_out')"), ("Site(layer, 'mlp_in')", "Site(0, 'mlp_out')")],
+)
+def test_units_read_their_own_layer_and_write_no_earlier_one(
+    read: str, written: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    source = OWN.replace('return Site(layer, "mlp_out")', f"return {read}").replace(
+        "[self.read(layer)]", f"[{written}]"
+    )
+    with pytest.raises(UserError, match=r"units of layer 2 read .* valid: read layer 2, write it or later ones"):
+        load_basis(write(tmp_path, source), tiny("llama"))
