@@ -165,6 +165,20 @@ def test_exact_of_some_nodes_is_exact_there_and_zero_elsewhere(tiny: Callable[[s
         torch.testing.assert_close(some[layer][mask], everything[layer][mask], atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("count", [1, 599])
+def test_exact_patches_no_more_nodes_than_asked(count: int, tiny: Callable[[str], Model]) -> None:
+    """One node leaves layers without any; and among nodes that score zero no tie is patched beyond the count."""
+    model = tiny("llama")
+    prompts = prompt_set(model, pair_rows(3))
+    total = sum(values.numel() for values in score(model, prompts, "atp", ["neurons"])["neurons"].values())
+    assert total == 600
+    patched: list[int] = []
+    load_method(f"exact:{count}")(
+        model, prompts, [load_basis("neurons", model)], seed=0, progress=lambda what, done, _: patched.append(done)
+    )
+    assert patched[-1] == count * prompts.n_prompts
+
+
 def test_exact_refuses_what_would_take_for_ever() -> None:
     with pytest.raises(UserError, match=r"valid: exact:K with K from 1"):
         load_method("exact:many")

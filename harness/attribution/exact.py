@@ -48,14 +48,17 @@ class Exact:
                 f"exact would patch {count:,} nodes of basis '{basis.name}' one at a time: "
                 f"valid: exact:K for the K nodes that atp ranks highest, K up to {MOST_NODES:,}"
             )
-        threshold = flat.topk(count).values.min()
+        chosen = torch.zeros_like(flat, dtype=torch.bool).index_fill_(0, flat.topk(count).indices, True)
+        masks = chosen.split([scores.numel() for scores in ranked.by_layer.values()])
         result = {layer: torch.zeros_like(scores) for layer, scores in ranked.by_layer.items()}
         done = 0
         sites = sites_of([basis]) | {Site(layer, "resid_pre") for layer in basis.layers()}
         for chunk in chunks(model, prompts, sites):
             clean = _metric(model, chunk, Start(0, chunk.clean[Site(0, "resid_pre")]), (), 1)[0]
-            for layer, scores in ranked.by_layer.items():
-                nodes = (scores.abs() >= threshold).nonzero()
+            for (layer, scores), mask in zip(ranked.by_layer.items(), masks, strict=True):
+                nodes = mask.view_as(scores).nonzero()
+                if not len(nodes):
+                    continue
                 for some in nodes.split(_nodes_at_once(model, chunk, layer)):
                     patched = self._patched(model, chunk, basis, layer, some)
                     result[layer][some[:, 0], some[:, 1]] += (patched - clean) / prompts.n_pairs
