@@ -90,13 +90,13 @@ class Splice:
     def _sparse_mlp(self, layer: int, site: Site) -> Callable[[Tensor], Tensor]:
         held = self.nodes[layer]
         kept = (held.place < int(self.sizes.max())).any(0)
-        units, place = held.units[kept], held.place[:, kept]
-        ablated = self.reference.units[layer][..., kept]
-        directions = self.model.projection("mlp_post", layer)[units]
+        units = held.units[kept]
 
+        # weights are gathered here, when the pass is made: `edits` asks for stand-ins only to know their layers
         def run(x: Tensor) -> Tensor:
-            f = self.model.neurons(layer, x, units)
-            moved = (f - self._tiled(ablated)) * self._is_kept(place)
+            moved = self.model.neurons(layer, x, units) - self._tiled(self.reference.units[layer][..., kept])
+            moved = moved * self._is_kept(held.place[:, kept])
+            directions = self.model.projection("mlp_post", layer)[units]
             return self._tiled(self._ablated_output(layer, site)) + moved @ directions
 
         return run

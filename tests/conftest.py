@@ -11,10 +11,17 @@ import torch
 import transformers
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from harness.models.adapter import Model
+from harness.ablation import reference
+from harness.bases import Basis
+from harness.circuits import Ranking, nodes_by_layer
+from harness.errors import UserError
+from harness.models.adapter import Model, Start
 from harness.prompts import PromptSet, encode
+from harness.sites import Site
+from harness.splice import Splice
 
 VOCABULARY = 50
 LAYERS = 3
@@ -141,3 +148,44 @@ def prompt_set(model: Model, rows: list[dict[str, object]]) -> PromptSet:
     assert prompts is not None
     assert prompts.n_pairs == len(rows), prompts.usage
     return prompts
+
+
+def ignore(line: str) -> None:
+    """Take progress lines nobody looks at."""
+
+
+def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
+    """Return the message after checking that it is a single line."""
+    message = str(error.value)
+    assert message
+    assert "\n" not in message
+    return message
+
+
+def assert_identity(model: Model, basis: Basis, prompts: PromptSet, ranking: Ranking) -> None:
+    """With every node of `ranking` kept, or none ablated, logits and upstream gradients are the plain model's."""
+    embeddings: list[Tensor] = []
+    with torch.no_grad():
+        model.forward(prompts.clean, prompts.last, edits=[(Site(0, "resid_pre"), embeddings.append)])
+    nodes = nodes_by_layer(ranking, basis, prompts.n_slots, model.device)
+    values = reference(model, prompts, basis, nodes, "mean", None, 0)
+
+    def logits_and_gradient(splice: Splice | None) -> tuple[Tensor, Tensor]:
+        inputs = embeddings[0].clone().requires_grad_()
+        edits, mlps = (splice.edits(0), splice.mlps(0)) if splice else ([], {})
+        hidden = model.forward(prompts.clean, prompts.last, edits=edits, mlps=mlps, start=Start(0, inputs))
+        logits = model.logits(hidden)
+        (gradient,) = torch.autograd.grad(logits.pow(2).sum(), inputs)
+        return logits.detach(), gradient
+
+    plain, plain_gradient = logits_and_gradient(None)
+    for size, complement in ((ranking.total, False), (0, True)):
+        splice = Splice(model, basis, nodes, prompts.slot, values, torch.tensor([size]), complement, "score")
+        logits, gradient = logits_and_gradient(splice)
+        torch.testing.assert_close(logits, plain, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(gradient, plain_gradient, atol=1e-3, rtol=1e-3)
+    # and the splice is not a way of doing nothing
+    ablated = Splice(model, basis, nodes, prompts.slot, values, torch.tensor([0]), False, "score")
+    with torch.no_grad():
+        hidden = model.forward(prompts.clean, prompts.last, edits=ablated.edits(0), mlps=ablated.mlps(0))
+        assert (model.logits(hidden) - plain).abs().max() > 1e-2

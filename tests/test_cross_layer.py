@@ -7,21 +7,19 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import LAYERS, pair_rows, prompt_set
+from conftest import LAYERS, assert_identity, pair_rows, prompt_set
 from safetensors.torch import save_file
 from torch import Tensor
 
 from baselines.cross_layer import CrossLayerBasis, clt
-from harness.ablation import reference
 from harness.attribution import Scores, load_method, silent
 from harness.bases import Basis, load_basis
-from harness.circuits import nodes_by_layer, rank_nodes
+from harness.circuits import rank_nodes
 from harness.curves import evaluate
 from harness.errors import UserError
-from harness.models.adapter import Edit, Model, Start
+from harness.models.adapter import Edit, Model
 from harness.prompts import PromptSet
 from harness.sites import Site
-from harness.splice import Splice
 
 WIDTH, UNITS = 24, 30
 Make = Callable[[str], Model]
@@ -116,25 +114,8 @@ def test_everything_kept_is_the_plain_model(tiny: Make, tmp_path: Path) -> None:
     save_clt(tmp_path)
     basis = clt(model, str(tmp_path))
     prompts = prompt_set(model, pair_rows(4, (5, 4)))
-    embeddings = record(model, prompts.clean, prompts.last, all_sites())[Site(0, "resid_pre")]
     ranking = rank_nodes(ranked(basis, prompts.n_slots), basis)
-    nodes = nodes_by_layer(ranking, basis, prompts.n_slots, model.device)
-    values = reference(model, prompts, basis, nodes, "mean", None, 0)
-
-    def logits_and_gradient(splice: Splice | None) -> tuple[Tensor, Tensor]:
-        inputs = embeddings.clone().requires_grad_()
-        edits = splice.edits(0) if splice else ()
-        hidden = model.forward(prompts.clean, prompts.last, edits=edits, start=Start(0, inputs))
-        logits = model.logits(hidden)
-        (gradient,) = torch.autograd.grad(logits.pow(2).sum(), inputs)
-        return logits.detach(), gradient
-
-    plain, plain_gradient = logits_and_gradient(None)
-    for size, complement in ((ranking.total, False), (0, True)):
-        splice = Splice(model, basis, nodes, prompts.slot, values, torch.tensor([size]), complement, "score")
-        logits, gradient = logits_and_gradient(splice)
-        torch.testing.assert_close(logits, plain, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(gradient, plain_gradient, atol=1e-3, rtol=1e-3)
+    assert_identity(model, basis, prompts, ranking)
 
 
 def explicit_logits(

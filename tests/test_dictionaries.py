@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import LAYERS, pair_rows, prompt_set
+from conftest import LAYERS, assert_identity, pair_rows, prompt_set
 from huggingface_hub.errors import EntryNotFoundError
 from sae_lens import SAE
 from sae_lens.loading.pretrained_saes_directory import PretrainedSAELookup, get_pretrained_saes_directory
@@ -22,16 +22,15 @@ from torch import Tensor
 
 from baselines.dictionaries import DictionaryBasis, dictionary_basis, sae, transcoder
 from baselines.dictionaries.byte_cache import ByteCache
-from harness.ablation import ABLATIONS, Ablation, reference
+from harness.ablation import ABLATIONS, Ablation
 from harness.attribution import Scores, load_method, silent
 from harness.bases import load_basis
-from harness.circuits import ErrorTreatment, nodes_by_layer, rank_nodes
+from harness.circuits import ErrorTreatment, rank_nodes
 from harness.curves import evaluate
 from harness.errors import UserError
-from harness.models.adapter import Edit, Model, Start
+from harness.models.adapter import Edit, Model
 from harness.prompts import PromptSet
 from harness.sites import Site, SiteKind
-from harness.splice import Splice
 
 WIDTH, UNITS = 24, 40
 Make = Callable[[str], Model]
@@ -271,25 +270,8 @@ def test_everything_kept_is_the_plain_model(variant: Variant, tiny: Make, tmp_pa
     model = tiny("llama")
     basis = basis_of(variant, model, tmp_path)
     prompts = prompt_set(model, pair_rows(4, (5, 4)))
-    embeddings = record(model, prompts.clean, prompts.last, {Site(0, "resid_pre")})[Site(0, "resid_pre")]
     ranking = rank_nodes(ranked(basis, prompts.n_slots), basis)
-    nodes = nodes_by_layer(ranking, basis, prompts.n_slots, model.device)
-    values = reference(model, prompts, basis, nodes, "mean", None, 0)
-
-    def logits_and_gradient(splice: Splice | None) -> tuple[Tensor, Tensor]:
-        inputs = embeddings.clone().requires_grad_()
-        edits = splice.edits(0) if splice else ()
-        hidden = model.forward(prompts.clean, prompts.last, edits=edits, start=Start(0, inputs))
-        logits = model.logits(hidden)
-        (gradient,) = torch.autograd.grad(logits.pow(2).sum(), inputs)
-        return logits.detach(), gradient
-
-    plain, plain_gradient = logits_and_gradient(None)
-    for size, complement in ((ranking.total, False), (0, True)):
-        splice = Splice(model, basis, nodes, prompts.slot, values, torch.tensor([size]), complement, "score")
-        logits, gradient = logits_and_gradient(splice)
-        torch.testing.assert_close(logits, plain, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(gradient, plain_gradient, atol=1e-3, rtol=1e-3)
+    assert_identity(model, basis, prompts, ranking)
 
 
 def explicit_logits(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import ignore, one_line
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 from transformers.utils import logging as transformers_logging
 
@@ -26,18 +27,6 @@ FAKE = replace(
     size=len(CONTENT),
     sha256=hashlib.sha256(CONTENT).hexdigest(),
 )
-
-
-def ignore(line: str) -> None:
-    """Take progress lines nobody looks at."""
-
-
-def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
-    """Return the message after checking that it is a single line."""
-    message = str(error.value)
-    assert message
-    assert "\n" not in message
-    return message
 
 
 def everything_in(folder: Path) -> set[str]:

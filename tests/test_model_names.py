@@ -14,24 +14,13 @@ from tempfile import TemporaryDirectory
 import huggingface_hub.constants
 import pytest
 import torch
+from conftest import ignore, one_line
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from harness.errors import UserError
 from harness.models import embedded, names
-
-
-def ignore(line: str) -> None:
-    """Take progress lines nobody looks at."""
-
-
-def one_line(error: pytest.ExceptionInfo[UserError]) -> str:
-    """Return the message after checking that it is a single line."""
-    message = str(error.value)
-    assert message
-    assert "\n" not in message
-    return message
 
 
 @pytest.fixture(autouse=True)

@@ -153,11 +153,6 @@ class Model:
 
     # -- weights ---------------------------------------------------------------------------------------
 
-    @cached_property
-    def vocab_size(self) -> int:
-        """Rows of the unembedding."""
-        return int(self._unembedding.shape[0])
-
     @property
     def config(self) -> Any:
         """The Hugging Face configuration of the text model."""
