@@ -161,8 +161,12 @@ def transcoder(model: Model, option: str) -> DictionaryBasis:
 def _named(kind: Kind, model: Model, option: str) -> DictionaryBasis:
     if option:
         return dictionary_basis(kind, option, model)
-    from baselines.packed import unpack
+    from baselines.packed import MODEL, unpack
 
-    basis = dictionary_basis(kind, str(unpack(kind, log.info)), model)
+    if model.name != MODEL:
+        raise UserError(f"{kind} alone means the dictionaries of {MODEL}, not of {model.name}: valid: {kind}:NAME")
+    folder = unpack(kind, log.info)
+    basis = dictionary_basis(kind, str(folder), model)
     basis.name = kind  # a result must not name the cache's path
+    basis.content = folder.name
     return basis
