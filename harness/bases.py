@@ -30,10 +30,11 @@ from harness.sites import Site
 class Basis(ABC):
     """A basis bound to one model. `has_error` is False where encode and lift lose nothing.
 
-    `name` is set by `bind_basis`.
+    `name` is set by `bind_basis`. `content` tells weights apart that one name may stand for, where that is so.
     """
 
     name: str
+    content: str = ""
     has_error: bool = True
 
     @abstractmethod

@@ -34,8 +34,16 @@ def run(
     ablation: Annotated[str | None, typer.Option(help="mean, zero, mean_clean, resample, counterfactual.")] = None,
     positions: Annotated[str | None, typer.Option(help="kept or pooled.")] = None,
     rank: Annotated[str | None, typer.Option(help="abs or signed.")] = None,
-    error: Annotated[str | None, typer.Option(help="Error nodes: score, keep or remove.")] = None,
-    split: Annotated[str | None, typer.Option(help="evaluation or heldout.")] = None,
+    error: Annotated[str | None, typer.Option(help="Error nodes: score, keep, remove, or several of these.")] = None,
+    split: Annotated[str | None, typer.Option(help="evaluation, heldout or heldout_templates.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="logit_difference, log_probability or probability_difference.")
+    ] = None,
+    answers: Annotated[str | None, typer.Option(help="Score the first token that differs, or whole answers.")] = None,
+    chat: Annotated[bool | None, typer.Option("--chat", help="Put prompts into the model's chat template.")] = None,
+    require_correct: Annotated[
+        bool | None, typer.Option("--require-correct", help="Use only pairs that the model gets right.")
+    ] = None,
     sizes: Annotated[str | None, typer.Option(help="Circuit sizes (default: 1-2-3-5-7 a decade).")] = None,
     n_discovery: Annotated[int | None, typer.Option(help="Pairs to score nodes on.")] = None,
     n_evaluation: Annotated[int | None, typer.Option(help="Pairs to evaluate circuits on.")] = None,
@@ -93,7 +101,7 @@ def list_names(
 
     registries: dict[str, tuple[Registry[Any], str]] = {
         "models": (MODELS, "or a local Hugging Face folder, or a hub name org/name"),
-        "tasks": (TASKS, "or a folder with discovery.jsonl and evaluation.jsonl"),
+        "tasks": (TASKS, "or a folder with discovery.jsonl and evaluation.jsonl, or a .yaml file over a dataset"),
         "bases": (BASES, "or path/to/file.py:Name"),
         "methods": (harness.attribution.METHODS, "exact:K patches the K nodes that atp ranks highest"),
     }
@@ -108,6 +116,43 @@ def list_names(
         typer.echo(f"published for {model}:" if published else f"none is known to be published for {model}")
         for preset in published:
             typer.echo(f"  {preset.basis}  ({preset.about})")
+
+
+@app.command()
+def baseline(
+    model: Annotated[str | None, typer.Option(help="Name, local Hugging Face folder, or hub name.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Names, folders or files (default: all with their data).")] = None,
+    split: Annotated[str | None, typer.Option(help="evaluation, discovery, heldout, heldout_templates.")] = None,
+    n: Annotated[int | None, typer.Option(help="Pairs a task.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the pairs.")] = None,
+    answers: Annotated[str | None, typer.Option(help="Score the first token that differs, or whole answers.")] = None,
+    chat: Annotated[bool | None, typer.Option("--chat", help="Put prompts into the model's chat template.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for baseline.json and baseline.md.")] = None,
+) -> None:
+    """Say which tasks a model can do, before circuits are looked for: accuracy, logit difference, pairs, lengths."""
+    options = {name: value for name, value in locals().items() if name != "out" and value is not None}
+    from harness.baseline import BaselineConfig
+    from harness.config import make_settings
+
+    settings = make_settings(BaselineConfig, options)
+
+    from rich.console import Console
+
+    from harness.baseline import baseline_markdown, baseline_table, measure_baseline
+    from harness.cache import write_atomically
+    from harness.runner import load_model
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    loaded, digest = load_model(settings.model, settings.dtype, settings.device, say)
+    report = measure_baseline(settings, loaded, digest, say)
+    Console().print(baseline_table(report))
+    if out:
+        write_atomically(out / "baseline.json", report.model_dump_json(indent=1).encode() + b"\n")
+        write_atomically(out / "baseline.md", baseline_markdown(report).encode())
 
 
 @app.command()
@@ -165,6 +210,36 @@ def check(
             progress=lambda what, done, total: bar.update(work, description=what, completed=done / total),
         )
     Console().print(check_table(report))
+    if report.failed:
+        raise typer.Exit(1)
+
+
+@app.command("check-task")
+def check_task(
+    task: Annotated[str, typer.Argument(help="Name, folder or .yaml file.")],
+    model: Annotated[str | None, typer.Option(help="Name, local Hugging Face folder, or hub name.")] = None,
+    n: Annotated[int | None, typer.Option(help="Rows a split.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many seeds to draw rows with.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+) -> None:
+    """Check a task on a model: its contract, leaks between splits, tokens, baseline. Exit status 1 if it fails."""
+    options = {name: value for name, value in locals().items() if name != "task" and value is not None}
+    from harness.check_task import TaskCheckConfig
+    from harness.config import make_settings
+
+    settings = make_settings(TaskCheckConfig, options)
+
+    from rich.console import Console
+
+    from harness.check_task import check_task as check_rows
+    from harness.check_task import task_check_table
+    from harness.runner import load_model
+    from harness.tasks import load_task
+
+    found = load_task(task)
+    loaded, _ = load_model(settings.model, device=settings.device, say=lambda line: typer.echo(line, err=True))
+    report = check_rows(found, loaded, n=settings.n, seeds=settings.seeds)
+    Console().print(task_check_table(report))
     if report.failed:
         raise typer.Exit(1)
 

@@ -9,9 +9,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from harness.circuits import ErrorTreatment, Positions, Rank, size_grid
 from harness.errors import UserError, unknown_name
+from harness.metrics import scoring_metric
 from harness.schema import Count, Line, Size
+from harness.tokens import Answers
+
+EMBEDDED = "smollm2-135m"
 
 Settings = TypeVar("Settings", bound=BaseModel)
+T = TypeVar("T")
 
 
 def split_line(value: object) -> object:
@@ -19,7 +24,7 @@ def split_line(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-def _once(names: list[str]) -> list[str]:
+def _once(names: list[T]) -> list[T]:
     return list(dict.fromkeys(names))
 
 
@@ -27,9 +32,21 @@ def _ascending(sizes: list[int]) -> list[int]:
     return sorted(set(sizes))
 
 
+def _is_scoring_metric(name: str) -> str:
+    return scoring_metric(name).name
+
+
 Name = Annotated[Line, Field(min_length=1)]
 Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(split_line), AfterValidator(_once)]
+Errors = Annotated[list[ErrorTreatment], Field(min_length=1), BeforeValidator(split_line), AfterValidator(_once)]
+ScoringMetric = Annotated[Name, AfterValidator(_is_scoring_metric)]
 Sizes = Annotated[list[Size], Field(min_length=1), BeforeValidator(split_line), AfterValidator(_ascending)]
+
+
+def default_bases(model: str | None) -> list[str]:
+    """Bases of a comparison: the embedded model comes with dictionaries, of another model they must be named."""
+    dictionaries = ["sae", "transcoder"] if model == EMBEDDED else []
+    return ["neurons", "mlp_out", *dictionaries, "rotated_neurons"]
 
 
 class RunConfig(BaseModel):
@@ -37,15 +54,19 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Name = "smollm2-135m"
+    model: Name = EMBEDDED
     tasks: Names = ["sva/simple", "sva/nounpp", "sva/rc", "sva/within_rc"]
-    bases: Names = ["neurons", "mlp_out", "rotated_neurons"]
+    bases: Names = Field(default_factory=lambda asked: default_bases(asked.get("model")))
     methods: Names = ["relp", "atp"]
     ablation: Names = ["mean"]
     positions: Positions = "kept"
     rank: Rank = "abs"
-    error: ErrorTreatment = "score"
-    split: Literal["evaluation", "heldout"] = "evaluation"
+    error: Errors = ["score"]
+    split: Literal["evaluation", "heldout", "heldout_templates"] = "evaluation"
+    metric: ScoringMetric = "logit_difference"
+    answers: Answers = "first"
+    chat: bool = False
+    require_correct: bool = False
     n_discovery: Size = 32
     n_evaluation: Size = 40
     sizes: Sizes = size_grid()

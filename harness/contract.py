@@ -11,7 +11,7 @@ from harness.ablation import reference
 from harness.bases import Basis
 from harness.circuits import LayerNodes
 from harness.models.adapter import Model, Start
-from harness.prompts import PromptSet, Usage
+from harness.prompts import Continuation, PromptSet, Usage
 from harness.recording import record
 from harness.sites import Site
 from harness.splice import Splice
@@ -43,14 +43,17 @@ def splice_change(model: Model, basis: Basis, layer: int, tokens: Tensor) -> tup
     places = torch.arange(length, device=model.device)
     rows = torch.arange(n_rows, device=model.device)
     last = torch.full_like(rows, length - 1)
+    anything = Continuation(rows, rows, tokens[:, :1])
     prompts = PromptSet(
         clean=tokens,
         corrupt=tokens.flip(1),
         slot=places.expand(n_rows, -1),
         last=last,
         pair_prompt=rows,
-        answer=tokens[:, 0],
-        foil=tokens[:, 0],
+        answer=anything,
+        foil=anything,
+        first_answer=tokens[:, :1],
+        candidates=tokens[:, :0],
         slot_names=tuple(str(place) for place in range(length)),
         usage=Usage(n_rows, {}),
         digest="",

@@ -24,12 +24,14 @@ from harness.ablation import Ablation, reference
 from harness.attribution.methods import Progress, silent
 from harness.bases import Basis
 from harness.circuits import ErrorTreatment, Ranking, check_sizes, nodes_by_layer
+from harness.metrics import Outcome
 from harness.models.adapter import Model, Prefix, Start
 from harness.prompts import PromptSet
 from harness.recording import record
+from harness.scoring import log_probabilities, outcome
 from harness.sites import Site
 from harness.splice import Splice
-from harness.statistics import Curve, Outcome
+from harness.statistics import Curve
 
 TOKENS_AT_ONCE = 2048
 
@@ -60,6 +62,7 @@ def evaluate(
     before = [Site(layer, "resid_pre") for layer in range(model.n_layers)]
     plain, hidden = record(model, prompts.clean, prompts.last, before, prefix)
     full = outcome(model, hidden, prompts)
+    said = log_probabilities(model, hidden)
 
     def splice(some: Sequence[int], complement: bool) -> Splice:
         at = torch.tensor(some, device=model.device)
@@ -69,7 +72,7 @@ def evaluate(
     ablated, hidden = record(
         model, prompts.clean, prompts.last, before, prefix, edits=nothing.edits(0), mlps=nothing.mlps(0)
     )
-    empty = outcome(model, hidden, prompts)
+    empty = outcome(model, hidden, prompts, plain=said)
 
     reader = _first_readers(basis)
     nodes_in_order = zip(ranking.layer.tolist(), ranking.is_error.tolist(), strict=True)
@@ -85,7 +88,7 @@ def evaluate(
             start = first[some[-1]] if error == "score" or not basis.has_error else 0
             resid = (plain if complement else ablated)[Site(start, "resid_pre")]
             hidden = _run(model, prompts, splice(some, complement), Start(start, resid), prefix)
-            outcomes[complement].append(outcome(model, hidden, prompts, points=len(some)))
+            outcomes[complement].append(outcome(model, hidden, prompts, len(some), said))
             done += len(some)
             progress(f"curve {basis.name}", done, 2 * len(sizes))
     at = torch.tensor(sizes) - 1
@@ -122,23 +125,5 @@ def _run(model: Model, prompts: PromptSet, splice: Splice, start: Start, prefix:
         )
 
 
-def outcome(model: Model, hidden: Tensor, prompts: PromptSet, points: int | None = None) -> Outcome:
-    """Logits of answer and foil and the log of the softmax denominator for each pair, [N] or [points, N]."""
-    with torch.no_grad():
-        rows = hidden.unflatten(0, (points or 1, -1))
-        found: list[list[Tensor]] = []
-        for point in rows:
-            logits = model.logits(point)
-            denominator = logits.logsumexp(-1)[prompts.pair_prompt]
-            logits = logits[prompts.pair_prompt]
-            answer = logits.gather(1, prompts.answer[:, None])[:, 0]
-            foil = logits.gather(1, prompts.foil[:, None])[:, 0]
-            found.append([answer, foil, denominator])
-        arrays = [torch.stack(part).double().cpu().numpy() for part in zip(*found, strict=True)]
-    return Outcome(*(array if points else array[0] for array in arrays))
-
-
 def _joined(parts: Sequence[Outcome]) -> Outcome:
-    return Outcome(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("answer", "foil", "logsumexp"))
-    )
+    return Outcome(*map(np.concatenate, zip(*(vars(part).values() for part in parts), strict=True)))

@@ -1,41 +1,26 @@
 """A task read from a folder of prompt pairs, one JSON object a line, in the format of Marks et al. 2025.
 
-The folder holds ``discovery.jsonl``, ``evaluation.jsonl`` and perhaps ``heldout.jsonl``. Each line has the
-strings ``clean_prefix``, ``patch_prefix``, ``clean_answer``, ``patch_answer`` and, if wanted, ``case`` and
-character spans ``clean_spans`` and ``patch_spans``: ``{"subject": [4, 8]}`` or
-``[{"name": "subject", "start": 4, "end": 8}]``. Blank lines and other fields are passed over. In published
-files many rows stand in two splits (Marks et al.: most of test is in train); they are left out and counted.
+The folder holds ``discovery.jsonl``, ``evaluation.jsonl`` and perhaps ``heldout.jsonl`` and
+``heldout_templates.jsonl``. Each line has the strings ``clean_prefix``, ``patch_prefix``, ``clean_answer``,
+``patch_answer`` (an answer may also be a list of which any will do) and, if wanted, ``case``, a list
+``candidates`` of all continuations that could be asked for, and character spans ``clean_spans`` and
+``patch_spans``: ``{"subject": [4, 8]}`` or ``[{"name": "subject", "start": 4, "end": 8}]``. Blank lines and
+other fields are passed over. In published files many rows stand in two splits (Marks et al.: most of test is in
+train); they are left out and counted.
 """
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
-import numpy as np
-from datasets import Dataset, Features, Value
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from datasets import Dataset
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, StringConstraints, ValidationError
 
 from harness.errors import UserError, unknown_name
+from harness.foreign_rows import SPLITS, Report, Row, draw, separate, texts, warn
 from harness.tasks import Split
 
-SPLITS: tuple[Split, ...] = get_args(Split)
-_SPANS = [{"name": Value("string"), "start": Value("int64"), "end": Value("int64")}]
-_FEATURES = Features(
-    {name: Value("string") for name in ("clean", "corrupt", "answer", "foil", "case")}
-    | {"clean_spans": _SPANS, "corrupt_spans": _SPANS}
-)
-
-log = logging.getLogger("basisbench")
-
-
-@dataclass(frozen=True)
-class Report:
-    """What reading a split found, in rows: those kept, repeats, and those that an earlier split holds."""
-
-    rows: int
-    duplicates: int
-    leaked: int
+REQUIRED: tuple[Split, ...] = ("discovery", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -54,65 +39,61 @@ class FolderTask:
         """One line with the source."""
         return f"prompt pairs from the folder {self.name}"
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Those whose files exist."""
+        return tuple(split for split in SPLITS if _file(self.path, split).exists())
+
     def pairs(self, split: Split, n: int, seed: int) -> Dataset:
         """Return up to `n` pairs of `split` in the order of `seed`; logs a warning if rows were left out.
 
         Raises UserError as `read_split` does.
         """
         rows, report = read_split(self.path, split)
-        if report.duplicates or report.leaked:
-            log.warning(
-                "%s, %s: left out %d repeated rows and %d that stand in an earlier split; %d rows remain",
-                *(self.name, split, report.duplicates, report.leaked, report.rows),
-            )
-        order = np.random.default_rng(seed).permutation(len(rows))[:n]
-        return Dataset.from_list([rows[i] for i in order], features=_FEATURES)
+        warn(self.name, split, report)
+        return draw(rows, n, seed)
 
 
 def folder_task(path: Path) -> FolderTask:
     """Return the task in the folder `path` after reading its splits; raises UserError as `read_split`."""
     for split in SPLITS:
-        if split != "heldout" or _file(path, split).exists():
+        if split in REQUIRED or _file(path, split).exists():
             read_split(path, split)
     return FolderTask(path)
 
 
-def read_split(path: Path, split: Split) -> tuple[list[dict[str, Any]], Report]:
+def read_split(path: Path, split: Split) -> tuple[list[Row], Report]:
     """Return the rows of `split` (columns of `harness.tasks.Task`, file order) and what was left out.
 
-    A row repeats another if both prompts and both answers are equal. Of evaluation and heldout, rows whose
-    clean prompt and answer stand in an earlier split (discovery, evaluation) are left out.
+    Left out are repeats and rows of an earlier split (discovery, evaluation, heldout), see `separate`.
     Raises UserError, naming file, line and field, for a file that is missing, unreadable, empty or malformed,
     and for a split of which no row is left.
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
     rows = _read(_file(path, split))
-    unique: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in rows:
-        unique.setdefault((row["clean"], row["corrupt"], row["answer"], row["foil"]), row)
-    earlier = {
-        (row["clean"], row["answer"]) for other in SPLITS[: SPLITS.index(split)] for row in _read(_file(path, other))
-    }
-    kept = [row for row in unique.values() if (row["clean"], row["answer"]) not in earlier]
+    before = [_file(path, other) for other in SPLITS[: SPLITS.index(split)]]
+    # A missing discovery or evaluation is named here; the held-out ones may be missing.
+    held = [file for file in before if file.stem in REQUIRED or file.exists()]
+    kept, report = separate(rows, [row for file in held for row in _read(file)])
     if not kept:
         raise UserError(f"{_file(path, split)}: every row stands in an earlier split; give it rows of its own")
-    return kept, Report(len(kept), len(rows) - len(unique), len(unique) - len(kept))
+    return kept, report
 
 
 def _file(path: Path, split: Split) -> Path:
     return path / f"{split}.jsonl"
 
 
-def _read(file: Path) -> list[dict[str, Any]]:
+def _read(file: Path) -> list[Row]:
     """Return the rows of one file; raises UserError."""
     try:
         data = file.read_bytes()
     except FileNotFoundError:
         held = ", ".join(split.name for split in sorted(file.parent.glob("*.jsonl"))) or "no .jsonl file"
         raise UserError(
-            f"no file {file}: a task folder holds discovery.jsonl, evaluation.jsonl and, for that split, "
-            f"heldout.jsonl; this one holds {held}"
+            f"no file {file}: a task folder holds discovery.jsonl, evaluation.jsonl and, for those splits, "
+            f"heldout.jsonl and heldout_templates.jsonl; this one holds {held}"
         ) from None
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; give a readable file") from error
@@ -129,7 +110,7 @@ def _read(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _parse(line: str, where: str) -> dict[str, Any]:
+def _parse(line: str, where: str) -> Row:
     """Return one line as a row; raises UserError beginning with `where` and the field."""
     try:
         record = _Record.model_validate_json(line)
@@ -142,8 +123,11 @@ def _parse(line: str, where: str) -> dict[str, Any]:
     corrupt_spans = _in_order(record.patch_spans, record.patch_prefix, f"{where}: patch_spans")
     if [span["name"] for span in clean_spans] != [span["name"] for span in corrupt_spans]:
         raise UserError(f"{where}: patch_spans: must have the names of clean_spans, in the same reading order")
-    if record.clean_answer == record.patch_answer:
+    answers = texts(record.clean_answer)
+    if set(answers) & set(texts(record.patch_answer)):
         raise UserError(f"{where}: patch_answer: must differ from clean_answer")
+    if record.candidates and not set(answers) <= set(record.candidates):
+        raise UserError(f"{where}: candidates: must hold clean_answer")
     return {
         "clean": record.clean_prefix,
         "corrupt": record.patch_prefix,
@@ -152,6 +136,7 @@ def _parse(line: str, where: str) -> dict[str, Any]:
         "case": record.case,
         "clean_spans": clean_spans,
         "corrupt_spans": corrupt_spans,
+        "candidates": record.candidates,
     }
 
 
@@ -175,6 +160,16 @@ def _listed(spans: object) -> object:
     return [{"name": name, "start": start, "end": end} for name, (start, end) in spans.items()]
 
 
+def _answers(value: object) -> object:
+    """Take a text, or a list of them, none empty and at least one."""
+    several = value if isinstance(value, list) and value else [value]
+    if not all(isinstance(text, str) for text in several):
+        raise ValueError("Input should be a valid string or a list of strings")
+    if not all(several):
+        raise ValueError("String should have at least 1 character")
+    return value
+
+
 class _Span(BaseModel):
     model_config = ConfigDict(strict=True)
 
@@ -184,6 +179,7 @@ class _Span(BaseModel):
 
 
 _Text = Annotated[str, StringConstraints(min_length=1)]
+_Answers = Annotated[str | list[str], PlainValidator(_answers)]
 _Spans = Annotated[list[_Span], BeforeValidator(_listed)]
 
 
@@ -192,8 +188,9 @@ class _Record(BaseModel):
 
     clean_prefix: _Text
     patch_prefix: _Text
-    clean_answer: _Text
-    patch_answer: _Text
+    clean_answer: _Answers
+    patch_answer: _Answers
     case: str = ""
+    candidates: list[_Text] = []
     clean_spans: _Spans = []
     patch_spans: _Spans = []

@@ -1,46 +1,84 @@
-"""From a task's text pairs to aligned tokens.
+"""From rows as tokens to aligned tensors.
 
-1. Tokenise clean and corrupt prompts as the model's own tokenizer prescribes (start token included).
-2. Set aside, and count by reason, every pair the definitions cannot use.
-3. Give each token a slot: its segment (a named span, or the stretch after one) and its offset from the
-   segment's end, so that prompts of different lengths align.
-4. Merge pairs that share both prompts: their metrics are summed in one pass.
+1. Tokenise each row of a task (`harness.tokens`); set aside, and count by reason, every one that the definitions
+   cannot use.
+2. Number the slots in reading order.
+3. Merge rows that share both prompts: their metrics are summed in one pass.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from datasets import Dataset
 from torch import Tensor
 
 from harness.errors import UserError
+from harness.metrics import LOG_PROBABILITY, LOGIT_DIFFERENCE, Metric
 from harness.models.adapter import Model
-from harness.tasks import Split, Task
+from harness.tokens import Answers, Row, Scored, Slots, tokenise
 
-SEVERAL_TOKENS = "answer of several tokens"
-UNSTABLE = "tokenisation changes when prompt and answer are joined"
-LENGTHS = "clean and corrupt prompts differ in length"
-SPANS = "spans do not align"
-SAME_ANSWER = "answer and foil are the same token"
-SAME_PROMPT = "clean and corrupt prompts are the same"
+SUMS = (LOGIT_DIFFERENCE.name, LOG_PROBABILITY.name)
+"""Metrics that are sums over the tokens of a continuation."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """How many pairs were used, and how many were not, by reason."""
+    """How many pairs were used, and how many were not, by reason.
+
+    `shared` of them are scored at a later token than the first, since answer and foil begin alike.
+    """
 
     usable: int
     unusable: Mapping[str, int]
+    shared: int = 0
 
     def __str__(self) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.unusable.items())
-        return f"{self.usable} pairs usable" + (f"; not usable: {reasons}" if reasons else "")
+        later = f"; {self.shared} scored at a later token, where answer and foil differ" if self.shared else ""
+        return f"{self.usable} pairs usable{later}" + (f"; not usable: {reasons}" if reasons else "")
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What is scored of the answers, or of the foils, of N pairs, in T terms; a pair's terms are summed.
+
+    A term is read after one prompt: the log of the sum of exp(logit) over a set of tokens. `pair` and `prompt` [T]
+    say whose and where, `tokens` [T, M] are the set, -1 where it has fewer than M.
+    """
+
+    pair: Tensor
+    prompt: Tensor
+    tokens: Tensor
+
+    def __getitem__(self, terms: Tensor) -> Continuation:
+        return Continuation(self.pair[terms], self.prompt[terms], self.tokens[terms])
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How pairs are scored: the metric, by the first token that differs or the whole answer, in a chat or plain."""
+
+    metric: Metric = LOGIT_DIFFERENCE
+    answers: Answers = "first"
+    chat: bool = False
+
+    def __post_init__(self) -> None:
+        if self.answers == "whole" and self.metric.name not in SUMS:
+            raise UserError(
+                f"answers scored whole are summed log-probabilities, which '{self.metric.name}' is not a sum of: "
+                f"valid are the metrics {' and '.join(SUMS)}, or --answers first"
+            )
+
+
+PLAIN = Scoring()
+"""Logit difference of the first token that differs, without a chat."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +86,9 @@ class PromptSet:
     """Tokenised pairs of one split: U distinct (clean, corrupt) prompts carry N pairs.
 
     Shapes: `clean`, `corrupt`, `slot` [U, S] (right-padded; slot -1 at padding), `last` [U] index of the last
-    token; `pair_prompt`, `answer`, `foil` [N]: a pair's prompt and its two tokens.
+    token. `pair_prompt` [N] is a pair's prompt up to the first token in which answer and foil differ, `first_answer`
+    [N, A] its answers' tokens there, `candidates` [N, C] the others that could be asked for (C = 0: any token); both
+    are padded by repetition. With `whole`, terms are log-probabilities and not logits.
     """
 
     clean: Tensor
@@ -56,11 +96,15 @@ class PromptSet:
     slot: Tensor
     last: Tensor
     pair_prompt: Tensor
-    answer: Tensor
-    foil: Tensor
+    answer: Continuation
+    foil: Continuation
+    first_answer: Tensor
+    candidates: Tensor
     slot_names: tuple[str, ...]
     usage: Usage
     digest: str
+    metric: Metric = LOGIT_DIFFERENCE
+    whole: bool = False
 
     @property
     def n_pairs(self) -> int:
@@ -79,8 +123,11 @@ class PromptSet:
 
     @cached_property
     def weight(self) -> Tensor:
-        """Pairs per prompt, float32 [U]."""
-        return torch.bincount(self.pair_prompt, minlength=self.n_prompts).float()
+        """Pairs that are scored after each prompt, float32 [U]."""
+        pair = torch.cat([self.answer.pair, self.foil.pair])
+        prompt = torch.cat([self.answer.prompt, self.foil.prompt])
+        once = torch.stack([pair, prompt]).unique(dim=1)[1]
+        return torch.bincount(once, minlength=self.n_prompts).float()
 
     @cached_property
     def real(self) -> Tensor:
@@ -100,9 +147,20 @@ class PromptSet:
         same = (everything == everything[:1]).all(0) & (self.slot == self.slot[:1]).all(0)
         return min(int(same.int().cumprod(0).sum()), int(self.last.min()))
 
-    def rows(self, begin: int, end: int) -> "PromptSet":
-        """The prompts `begin` to `end` with their pairs; slots keep their numbers."""
-        pairs = (self.pair_prompt >= begin) & (self.pair_prompt < end)
+    def rows(self, begin: int, end: int) -> PromptSet:
+        """The prompts `begin` to `end` with what is scored after them; slots keep their numbers.
+
+        A pair of which only some terms are there stands with those: a sum of terms may be taken in parts.
+        """
+
+        def within(prompt: Tensor) -> Tensor:
+            return (prompt >= begin) & (prompt < end)
+
+        sides = [side[within(side.prompt)] for side in (self.answer, self.foil)]
+        pairs = torch.cat([side.pair for side in sides]).unique()
+        renumbered = torch.full((self.n_pairs,), -1, device=pairs.device)
+        renumbered[pairs] = torch.arange(len(pairs), device=pairs.device)
+        answer, foil = (Continuation(renumbered[side.pair], side.prompt - begin, side.tokens) for side in sides)
         return replace(
             self,
             clean=self.clean[begin:end],
@@ -110,11 +168,13 @@ class PromptSet:
             slot=self.slot[begin:end],
             last=self.last[begin:end],
             pair_prompt=self.pair_prompt[pairs] - begin,
-            answer=self.answer[pairs],
-            foil=self.foil[pairs],
+            answer=answer,
+            foil=foil,
+            first_answer=self.first_answer[pairs],
+            candidates=self.candidates[pairs],
         )
 
-    def after(self, length: int) -> "PromptSet":
+    def after(self, length: int) -> PromptSet:
         """The same prompts without their first `length` tokens."""
         return replace(
             self,
@@ -140,73 +200,74 @@ class PromptSet:
         return table[self.slot.clamp(min=0)]
 
 
-def load_prompts(task: Task, split: Split, n: int, seed: int, model: Model) -> PromptSet:
-    """Return `n` usable pairs of a split, or as many as it holds.
-
-    Raises UserError if none is usable, naming the reasons.
-    """
-    wanted = n
-    while True:
-        dataset = task.pairs(split, wanted, seed)
-        prompts = encode(dataset, model, limit=n)
-        if (prompts is not None and prompts.n_pairs >= n) or len(dataset) < wanted:
-            break
-        wanted *= 2
-    if prompts is None:
-        _, unusable = _usable_rows(dataset, model, n)
-        reasons = ", ".join(f"{count} {reason}" for reason, count in unusable.items()) or "it is empty"
-        raise UserError(f"task '{task.name}' has no usable pair in '{split}' for model '{model.name}': {reasons}")
-    return prompts
-
-
-@dataclass(frozen=True)
-class _Row:
-    clean: tuple[int, ...]
-    corrupt: tuple[int, ...]
-    slots: tuple[tuple[str, int], ...]
-    answer: int
-    foil: int
-
-
-def encode(dataset: Dataset, model: Model, limit: int | None = None) -> PromptSet | None:
-    """Tokenise and align the first `limit` usable rows; None where no row is usable."""
-    rows, unusable = _usable_rows(dataset, model, limit)
+def encode(
+    rows: Sequence[Row],
+    unusable: Mapping[str, int],
+    model: Model,
+    scoring: Scoring,
+    slot_names: Sequence[str] = (),
+) -> PromptSet:
+    """Align rows; slots that `slot_names` names get its numbers, others follow. Raises ValueError without rows."""
     if not rows:
-        return None
-    names = _slot_order([row.slots for row in rows])
-    prompts: dict[tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[str, int], ...]], int] = {}
+        raise ValueError("rows: one or more")
+    prompts: dict[tuple[object, ...], int] = {}
+    readings = []
     for row in rows:
-        prompts.setdefault((row.clean, row.corrupt, row.slots), len(prompts))
-    width = max(len(clean) for clean, _, _ in prompts)
+        for reading in (row.reading, *(term.reading for side in (row.answer, row.foil) for term in side)):
+            if (reading.clean, reading.corrupt, reading.slots) not in prompts:
+                prompts[reading.clean, reading.corrupt, reading.slots] = len(prompts)
+                readings.append(reading)
+    names = _slot_numbers([reading.slots for reading in readings], slot_names)
+    width = max(len(reading.clean) for reading in readings)
 
-    def padded(lines: list[list[int]], fill: int) -> Tensor:
-        return torch.tensor([line + [fill] * (width - len(line)) for line in lines], device=model.device)
+    def table(lines: Iterable[Sequence[int]], fill: int | None = None, width: int | None = None) -> Tensor:
+        """Lines of one width, filled up with `fill` or, without it, with their first entry."""
+        held = [list(line) for line in lines]
+        width = max(map(len, held), default=0) if width is None else width
+        padded = [line + (line[:1] if fill is None else [fill]) * (width - len(line)) for line in held]
+        return torch.tensor(padded, dtype=torch.long, device=model.device).view(len(held), width)
 
-    def ids(values: list[int]) -> Tensor:
-        return torch.tensor(values, device=model.device)
+    def number(row: Row) -> int:
+        return prompts[row.reading.clean, row.reading.corrupt, row.reading.slots]
 
-    digest = hashlib.sha256(json.dumps([[r.clean, r.corrupt, r.slots, r.answer, r.foil] for r in rows]).encode())
+    def side(name: str) -> Continuation:
+        terms = [(pair, term) for pair, row in enumerate(rows) for term in getattr(row, name)]
+        places = [prompts[t.reading.clean, t.reading.corrupt, t.reading.slots] for _, t in terms]
+        pair, prompt = torch.tensor([[p for p, _ in terms], places], device=model.device)
+        return Continuation(pair, prompt, table((term.tokens for _, term in terms), -1))
+
+    # a row without candidates among rows with them has its foil for the only one
+    some = any(row.candidates for row in rows)
+    candidates = [row.candidates or row.foil[0].tokens if some else () for row in rows]
+    document = [[r.reading.clean, r.reading.corrupt, r.reading.slots, _terms(r.answer), _terms(r.foil)] for r in rows]
     return PromptSet(
-        clean=padded([list(clean) for clean, _, _ in prompts], 0),
-        corrupt=padded([list(corrupt) for _, corrupt, _ in prompts], 0),
-        slot=padded([[names[key] for key in slots] for _, _, slots in prompts], -1),
-        last=ids([len(clean) - 1 for clean, _, _ in prompts]),
-        pair_prompt=ids([prompts[row.clean, row.corrupt, row.slots] for row in rows]),
-        answer=ids([row.answer for row in rows]),
-        foil=ids([row.foil for row in rows]),
-        slot_names=tuple(f"{name}-{offset}" if offset else name for name, offset in names),
-        usage=Usage(len(rows), dict(unusable)),
-        digest=digest.hexdigest()[:16],
+        clean=table((reading.clean for reading in readings), 0, width),
+        corrupt=table((reading.corrupt for reading in readings), 0, width),
+        slot=table(([names[_slot_name(key)] for key in reading.slots] for reading in readings), -1, width),
+        last=torch.tensor([len(reading.clean) - 1 for reading in readings], device=model.device),
+        pair_prompt=torch.tensor([number(row) for row in rows], device=model.device),
+        answer=side("answer"),
+        foil=side("foil"),
+        first_answer=table(row.first_answer for row in rows),
+        candidates=table(candidates),
+        slot_names=tuple(names),
+        usage=Usage(len(rows), dict(unusable), sum(row.n_shared > 0 for row in rows)),
+        digest=hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16],
+        metric=scoring.metric,
+        whole=scoring.answers == "whole",
     )
 
 
-def _usable_rows(dataset: Dataset, model: Model, limit: int | None) -> tuple[list[_Row], Counter[str]]:
-    rows: list[_Row] = []
+def usable_rows(
+    dataset: Dataset, model: Model, scoring: Scoring, limit: int | None = None
+) -> tuple[list[Row], Counter[str]]:
+    """The first `limit` usable rows, and how many before the last of them were not usable, by reason."""
+    rows: list[Row] = []
     unusable: Counter[str] = Counter()
     for record in dataset:
         if limit is not None and len(rows) == limit:
             break
-        row = _row(record, model.tokenizer)
+        row = tokenise(record, model.tokenizer, scoring.answers, scoring.chat)
         if isinstance(row, str):
             unusable[row] += 1
         else:
@@ -214,53 +275,20 @@ def _usable_rows(dataset: Dataset, model: Model, limit: int | None) -> tuple[lis
     return rows, unusable
 
 
-def _row(record: Mapping[str, Any], tokenizer: Any) -> _Row | str:
-    """One aligned row, or the reason why there is none."""
-    tokens: dict[str, tuple[int, ...]] = {}
-    slots: dict[str, tuple[tuple[str, int], ...]] = {}
-    for side, answer in (("clean", "answer"), ("corrupt", "foil")):
-        encoding = tokenizer(record[side], return_offsets_mapping=True)
-        tokens[side] = tuple(encoding["input_ids"])
-        slots[side] = _slots(encoding["offset_mapping"], record[f"{side}_spans"])
-        added = tokenizer(record[answer], add_special_tokens=False)["input_ids"]
-        if len(added) != 1:
-            return SEVERAL_TOKENS
-        if tuple(tokenizer(record[side] + record[answer])["input_ids"]) != (*tokens[side], added[0]):
-            return UNSTABLE
-        tokens[answer] = (added[0],)
-    if len(tokens["clean"]) != len(tokens["corrupt"]):
-        return LENGTHS
-    if slots["clean"] != slots["corrupt"]:
-        return SPANS
-    if tokens["answer"] == tokens["foil"]:
-        return SAME_ANSWER
-    if tokens["clean"] == tokens["corrupt"]:
-        return SAME_PROMPT
-    return _Row(tokens["clean"], tokens["corrupt"], slots["clean"], tokens["answer"][0], tokens["foil"][0])
+def _terms(side: Sequence[Scored]) -> list[object]:
+    return [[term.reading.clean, term.tokens] for term in side]
 
 
-def _slots(offsets: Sequence[tuple[int, int]], spans: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, int], ...]:
-    """(segment, offset from the segment's end) of each token; without spans the segment is "end"."""
-    segments: list[str] = []
-    after = "start" if spans else "end"
-    for begin, end in offsets:
-        inside = [s["name"] for s in spans if begin < s["end"] and s["start"] < end]
-        before = [s["name"] for s in spans if s["end"] <= begin and end > begin]
-        after = f"after {before[-1]}" if before else after
-        segments.append(inside[-1] if inside else after)
-    remaining = Counter(segments)
-    slots = []
-    for segment in segments:
-        remaining[segment] -= 1
-        slots.append((segment, remaining[segment]))
-    return tuple(slots)
+def _slot_name(key: tuple[str, int]) -> str:
+    name, offset = key
+    return f"{name}-{offset}" if offset else name
 
 
-def _slot_order(rows: Sequence[tuple[tuple[str, int], ...]]) -> dict[tuple[str, int], int]:
-    """Number all slots, in the order of their mean relative position."""
-    places: dict[tuple[str, int], list[float]] = {}
+def _slot_numbers(rows: Iterable[Slots], first: Sequence[str]) -> dict[str, int]:
+    """Number all slots by name: `first` as they stand, then the others by their mean relative position."""
+    places: dict[str, list[float]] = {}
     for slots in rows:
         for index, key in enumerate(slots):
-            places.setdefault(key, []).append((index + 1) / len(slots))
-    ordered = sorted(places, key=lambda key: (sum(places[key]) / len(places[key]), key))
-    return {key: number for number, key in enumerate(ordered)}
+            places.setdefault(_slot_name(key), []).append((index + 1) / len(slots))
+    new = sorted(places.keys() - set(first), key=lambda name: (sum(places[name]) / len(places[name]), name))
+    return {name: number for number, name in enumerate([*first, *new])}

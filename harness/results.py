@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from harness.cache import write_atomically
 from harness.errors import UserError
+from harness.metrics import Floats, Outcome
 from harness.schema import (
     Cell,
     CurveRecord,
@@ -31,7 +32,7 @@ from harness.schema import (
     SummaryRecord,
     Timing,
 )
-from harness.statistics import Band, Curve, CurveStatistics, Estimate, Floats, Outcome
+from harness.statistics import Band, Curve, CurveStatistics, Estimate
 
 MAX_JSON_BYTES = 4 * 2**20
 MAX_ARRAYS_BYTES = 2 * 2**30
@@ -107,9 +108,7 @@ def make_result(
         band: Band = getattr(statistics, name)
         lists |= {name: _numbers(band.value), f"{name}_low": _numbers(band.low)}
         lists[f"{name}_high"] = _numbers(band.high)
-    for metric in ("accuracy", "probability_difference"):
-        for name in (metric, f"{metric}_complement"):
-            lists[name] = _numbers(getattr(statistics, name).value)
+    lists |= {name: _numbers(band.value) for name, band in statistics.reported.items()}
     summary = {
         field.alias or name: _interval(getattr(statistics.summary, name))
         for name, field in SummaryRecord.model_fields.items()

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -24,14 +25,15 @@ from harness.ablation import check_ablation
 from harness.attribution import Method, Progress, Scores, load_method
 from harness.bases import Basis, basis_file, bind_basis, find_basis
 from harness.cache import write_atomically
-from harness.circuits import Ranking, rank_nodes
+from harness.circuits import ErrorTreatment, Ranking, rank_nodes
 from harness.clock import Clock, Report, quiet
 from harness.config import RunConfig
 from harness.curves import evaluate
 from harness.errors import UserError
+from harness.metrics import scoring_metric
 from harness.models.adapter import Model
 from harness.models.names import ModelSource, file_sha256, fingerprint, load_hf, resolve_model
-from harness.prompts import PromptSet, load_prompts
+from harness.prompts import PromptSet, Scoring
 from harness.results import (
     RankingArrays,
     describe_environment,
@@ -41,6 +43,7 @@ from harness.results import (
     write_result,
 )
 from harness.schema import Cell, Data, PairCounts, Result, Timing, result_name
+from harness.selection import Filter, load_prompts
 from harness.statistics import summarise
 from harness.tasks import Split, Task, load_task
 
@@ -123,12 +126,21 @@ def run(
     _check_distinct("tasks", [task.name for task in tasks])
     _check_distinct("bases", [basis.name for basis in bases.values()])
     # what a file says may change while the run goes on: it counts as it was when it was loaded
-    options = {basis.name: hashes[name] for name, basis in bases.items()}
+    options = {
+        basis.name: hashes[name] | ({"content": basis.content} if basis.content else {})
+        for name, basis in bases.items()
+    }
     grid = _Grid(config, model, model_hash, {basis.name: basis for basis in bases.values()}, options, say)
-    clock = Clock(report, len(tasks), config.methods, len(bases) * len(config.ablation))
+    curves = sum(len(_treatments(basis, config)) for basis in bases.values()) * len(config.ablation)
+    clock = Clock(report, len(tasks), config.methods, curves)
     for task in tasks:
         grid.run_task(task, methods, clock)
     return RunReport(tuple(grid.results), grid.reused, tuple(grid.failures), config.out)
+
+
+def _treatments(basis: Basis, config: RunConfig) -> Sequence[ErrorTreatment]:
+    """How a basis' errors are treated; one without an error has one cell, whatever is asked of the others."""
+    return config.error if basis.has_error else ("score",)
 
 
 def _content_hash(basis: str) -> dict[str, str]:
@@ -169,7 +181,7 @@ class _Pairs:
     @property
     def data(self) -> Data:
         def counts(prompts: PromptSet) -> PairCounts:
-            return PairCounts(usable=prompts.usage.usable, unusable=dict(prompts.usage.unusable))
+            return PairCounts(**vars(prompts.usage))
 
         digest = hashlib.sha256((self.discovery.digest + self.evaluation.digest).encode()).hexdigest()[:16]
         return Data(discovery=counts(self.discovery), evaluation=counts(self.evaluation), hash=digest)
@@ -200,7 +212,8 @@ class _Grid:
     def run_task(self, task: Task, methods: Mapping[str, Method], clock: Clock) -> None:
         """Compute a task's cells, method by method."""
         try:
-            pairs = _Pairs(task, self._prompts(task, "discovery"), self._prompts(task, self.config.split))
+            discovery = self._prompts(task, "discovery")
+            pairs = _Pairs(task, discovery, self._prompts(task, self.config.split, discovery.slot_names))
         except UserError as error:
             self._fail(task.name, error)
             clock.finish(task.name, clock.task)
@@ -251,7 +264,8 @@ class _Grid:
         try:
             result, arrays = self._computed(cell, pairs, scores, attribution_seconds, progress)
         except CELL_ERRORS as error:
-            self._fail(f"{cell.task} {cell.method} {cell.basis} {cell.ablation}", error)
+            treatment = [cell.error] if self.bases[cell.basis].has_error else []
+            self._fail(" ".join([cell.task, cell.method, cell.basis, cell.ablation, *treatment]), error)
             return
         # a result that cannot be written ends the run: the next could not be written either
         write_result(self.config.out, result, arrays)
@@ -260,33 +274,45 @@ class _Grid:
     def _fail(self, what: str, error: BaseException) -> None:
         self.failures.append(Failure(what, str(error).strip().partition("\n")[0]))
 
-    def _prompts(self, task: Task, split: Split) -> PromptSet:
-        wanted = self.config.n_discovery if split == "discovery" else self.config.n_evaluation
-        prompts = load_prompts(task, split, wanted, self.config.seed, self.model)
-        if prompts.usage.unusable or prompts.n_pairs < wanted:
+    def _prompts(self, task: Task, split: Split, slot_names: Sequence[str] = ()) -> PromptSet:
+        config = self.config
+        wanted = config.n_discovery if split == "discovery" else config.n_evaluation
+        scoring = Scoring(scoring_metric(config.metric), config.answers, config.chat)
+        filtered = Filter(scoring, config.require_correct)
+        prompts = load_prompts(task, split, wanted, config.seed, self.model, filtered, slot_names)
+        if prompts.usage.unusable or prompts.usage.shared or prompts.n_pairs < wanted:
             self.say(f"{task.name} {split}: {wanted} pairs asked for, {prompts.usage}")
+        if slot_names and (new := prompts.slot_names[len(slot_names) :]):
+            self.say(
+                f"{task.name} {split}: positions that discovery did not have, in no circuit of positions "
+                f"'kept': {', '.join(new)}"
+            )
         return prompts
 
     def _cells(self, task: str, method: str) -> Iterator[Cell]:
         config = self.config
-        for basis in self.bases:
-            for ablation in config.ablation:
+        for name, basis in self.bases.items():
+            for ablation, error in product(config.ablation, _treatments(basis, config)):
                 yield Cell(
                     model=config.model,
                     task=task,
-                    basis=basis,
+                    basis=name,
                     method=method,
                     ablation=ablation,
                     positions=config.positions,
                     rank=config.rank,
-                    error=config.error,
+                    error=error,
                     n_discovery=config.n_discovery,
                     n_evaluation=config.n_evaluation,
                     split=config.split,
                     seed=config.seed,
                     dtype=config.dtype,
+                    metric=config.metric,
+                    answers=config.answers,
+                    chat=config.chat,
+                    require_correct=config.require_correct,
                     grid=config.sizes,
-                    options=dict(self.options[basis]),
+                    options=dict(self.options[name]),
                 )
 
     def _computed(
@@ -309,7 +335,7 @@ class _Grid:
             progress=progress,
         )
         evaluated = time.perf_counter()
-        statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples)
+        statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
         seconds = {
             "attribution": attribution_seconds,
             "curve": evaluated - began,

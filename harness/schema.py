@@ -32,10 +32,14 @@ class Cell(_Record):
     error: Literal["score", "keep", "remove"]
     n_discovery: Count
     n_evaluation: Count
-    split: Literal["evaluation", "heldout"]
+    split: Literal["evaluation", "heldout", "heldout_templates"]
     seed: Count
     dtype: Line
     grid: list[Size]
+    metric: Line = "logit_difference"
+    answers: Literal["first", "whole"] = "first"
+    chat: bool = False
+    require_correct: bool = False
     n_resamples: Size = 2000
     options: dict[Line, bool | int | float | Line] = {}
 
@@ -62,8 +66,12 @@ class CurveRecord(_Record):
     error_nodes: list[Count]
     accuracy: Numbers
     accuracy_complement: Numbers
+    candidate_accuracy: Numbers
+    candidate_accuracy_complement: Numbers
     probability_difference: Numbers
     probability_difference_complement: Numbers
+    kl: Numbers
+    kl_complement: Numbers
 
     @model_validator(mode="after")
     def _aligned(self) -> "CurveRecord":
@@ -88,10 +96,14 @@ class SummaryRecord(_Record):
 
 
 class PairCounts(_Record):
-    """How many pairs were used, and how many were not, by reason."""
+    """How many pairs were used, and how many were not, by reason.
+
+    `shared` of them are scored at a later token than the first, since answer and foil begin alike.
+    """
 
     usable: Count
     unusable: dict[Line, Count]
+    shared: Count = 0
 
 
 class Data(_Record):
@@ -126,7 +138,7 @@ class Timing(_Record):
 class Result(_Record):
     """The JSON document."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     cell: Cell
     curve: CurveRecord
     summary: SummaryRecord
@@ -153,6 +165,6 @@ def result_name(cell: Cell, model_hash: str, data_hash: str) -> str:
 
 def config_hash(cell: Cell, model_hash: str, data_hash: str) -> str:
     """Return 16 hex digits of the SHA-256 of everything that changes a cell's numbers, as canonical JSON."""
-    asked = {"schema": 1, "cell": cell.model_dump(mode="json"), "model": model_hash, "data": data_hash}
+    asked = {"schema": 2, "cell": cell.model_dump(mode="json"), "model": model_hash, "data": data_hash}
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

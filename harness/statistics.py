@@ -7,40 +7,21 @@ a curve share one set of resamples, and two curves on the same N pairs share it 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from harness.errors import UserError, unknown_name
+from harness.metrics import LOGIT_DIFFERENCE, REPORTED, Floats, Metric, Outcome
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_SIZE = 10_000  # right end of the headline areas' axis, log10 k in [0, 4]
 THRESHOLDS = (0.5, 0.8, 0.9)
 CONFIDENCE = 0.95
 SMALLEST_EFFECT = 1e-6  # of the largest logit: about ten times the rounding error of float32
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the model said after each of N evaluation prompts.
-
-    `answer` and `foil` are logits, `logsumexp` is the log of the softmax denominator over the vocabulary, all
-    in nats and of one shape, [..., N]. Raises UserError for values that are not finite, else ValueError.
-    """
-
-    answer: Floats
-    foil: Floats
-    logsumexp: Floats
-
-    def __post_init__(self) -> None:
-        if not self.answer.shape == self.foil.shape == self.logsumexp.shape or self.answer.ndim == 0:
-            raise ValueError("answer, foil and logsumexp need one shape, [..., N]")
-        if not all(np.isfinite(part).all() for part in (self.answer, self.foil, self.logsumexp)):
-            raise UserError("the model gave logits that are not finite: valid are finite ones, try dtype float32")
 
 
 @dataclass(frozen=True)
@@ -83,33 +64,6 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A number per prompt, [..., N] from an Outcome [..., N], and the direction in which it is better."""
-
-    name: str
-    direction: Literal["higher", "lower"]
-    compute: Callable[[Outcome], Floats]
-
-
-def _logit_difference(outcome: Outcome) -> Floats:
-    return outcome.answer - outcome.foil
-
-
-def _probability_difference(outcome: Outcome) -> Floats:
-    return np.exp(outcome.answer - outcome.logsumexp) - np.exp(outcome.foil - outcome.logsumexp)
-
-
-def _accuracy(outcome: Outcome) -> Floats:
-    return np.heaviside(outcome.answer - outcome.foil, 0.5)  # a tie counts half
-
-
-LOGIT_DIFFERENCE = Metric("logit_difference", "higher", _logit_difference)
-PROBABILITY_DIFFERENCE = Metric("probability_difference", "higher", _probability_difference)
-ACCURACY = Metric("accuracy", "higher", _accuracy)
-METRICS = {metric.name: metric for metric in (LOGIT_DIFFERENCE, PROBABILITY_DIFFERENCE, ACCURACY)}
-
-
-@dataclass(frozen=True)
 class Estimate:
     """A value and its 95 % percentile interval; NaN where it is not defined."""
 
@@ -148,6 +102,9 @@ class Summary:
 class CurveStatistics:
     """All that is reported of a curve: bands [P], the summary and F of the full and of the empty model.
 
+    `reported` has a band for each metric of `harness.metrics.REPORTED`, of the circuit (by the metric's name) and
+    of the complement (name and ``_complement``).
+
     `degenerate` is true where F(full) - F(empty) cannot carry a ratio: at most 1e-6 of the largest logit in
     `full` and `empty`, or with an interval that contains 0. In the first case every ratio is NaN; in the
     second they are computed and not to be trusted. With N = 1 there is nothing to resample, so intervals
@@ -156,27 +113,23 @@ class CurveStatistics:
 
     faithfulness: Band
     completeness: Band
-    accuracy: Band
-    accuracy_complement: Band
-    probability_difference: Band
-    probability_difference_complement: Band
+    reported: Mapping[str, Band]
     summary: Summary
     f_full: Estimate
     f_empty: Estimate
     degenerate: bool
 
 
-def summarise(curve: Curve, seed: int = 0, n_resamples: int = 2000) -> CurveStatistics:
+def summarise(
+    curve: Curve, seed: int = 0, n_resamples: int = 2000, metric: Metric = LOGIT_DIFFERENCE
+) -> CurveStatistics:
     """Return the statistics of `curve` with 95 % percentile bootstrap intervals over its evaluation pairs."""
-    bands = resampled(lambda weights: statistics_of(curve, weights), curve.n, seed, n_resamples)
+    bands = resampled(lambda weights: statistics_of(curve, weights, metric), curve.n, seed, n_resamples)
     effect = bands["effect"].estimate()
     return CurveStatistics(
         faithfulness=bands["faithfulness"],
         completeness=bands["completeness"],
-        accuracy=bands["accuracy"],
-        accuracy_complement=bands["accuracy_complement"],
-        probability_difference=bands["probability_difference"],
-        probability_difference_complement=bands["probability_difference_complement"],
+        reported={m.name + part: bands[m.name + part] for m in REPORTED for part in ("", "_complement")},
         summary=Summary(**{name: bands[name].estimate() for name in Summary.__dataclass_fields__}),
         f_full=bands["f_full"].estimate(),
         f_empty=bands["f_empty"].estimate(),
@@ -184,7 +137,14 @@ def summarise(curve: Curve, seed: int = 0, n_resamples: int = 2000) -> CurveStat
     )
 
 
-def paired_difference(a: Curve, b: Curve, statistic_name: str, seed: int = 0, n_resamples: int = 2000) -> Estimate:
+def paired_difference(
+    a: Curve,
+    b: Curve,
+    statistic_name: str,
+    seed: int = 0,
+    n_resamples: int = 2000,
+    metric: Metric = LOGIT_DIFFERENCE,
+) -> Estimate:
     """Return the statistic of `a` minus that of `b`, both on the same resamples of the same pairs.
 
     `statistic_name` is a field of `Summary`; nodes are compared as log10, so -1 says ten times fewer. Both
@@ -197,7 +157,7 @@ def paired_difference(a: Curve, b: Curve, statistic_name: str, seed: int = 0, n_
         raise UserError(f"cannot pair curves of {a.n} and {b.n} evaluation pairs: valid are equal numbers")
 
     def one(curve: Curve, weights: Floats) -> Floats:
-        value = statistics_of(curve, weights)[statistic_name]
+        value = statistics_of(curve, weights, metric)[statistic_name]
         return np.log10(value) if statistic_name.startswith("nodes") else value
 
     difference = resampled(lambda weights: {"": one(a, weights) - one(b, weights)}, a.n, seed, n_resamples)
@@ -241,13 +201,13 @@ def resampled(
     }
 
 
-def statistics_of(curve: Curve, weights: Floats) -> dict[str, Floats]:
+def statistics_of(curve: Curve, weights: Floats, metric: Metric = LOGIT_DIFFERENCE) -> dict[str, Floats]:
     """Return every statistic of `curve` under R weightings [R, N] of its pairs, arrays [P, R] and [R].
 
-    - f_full, f_empty, effect: F(full), F(empty) and their difference, F a weighted mean logit difference.
+    - f_full, f_empty, effect: F(full), F(empty) and their difference, F a weighted mean of `metric`.
     - faithfulness = (F(circuit) - F(empty)) / effect, completeness = (F(complement) - F(empty)) / effect:
       ratios of means, after Marks et al. 2024, arXiv 2403.19647, section 4.
-    - accuracy, probability_difference: means for the circuit, and for the complement (``_complement``).
+    - the metrics of `harness.metrics.REPORTED`: means for the circuit, and for the complement (``_complement``).
     - auc_f, auc_c: means over log10 k in [0, 4] of max(0, 1 - |1 - f|) and 1 - min(1, |c|), see `log_mean`.
     - nodes_at_05, _08, _09: the smallest measured size from which f stays at or above the threshold at every
       larger one; keeping everything (f = 1 at total_nodes) is the last, so there always is one.
@@ -255,14 +215,15 @@ def statistics_of(curve: Curve, weights: Floats) -> dict[str, Floats]:
       sizes (Mueller et al. 2025, MIB, arXiv 2504.13151, section 3).
     """
 
-    def mean(metric: Metric, outcome: Outcome) -> Floats:
-        return metric.compute(outcome) @ weights.T
+    def mean(measured: Metric, outcome: Outcome) -> Floats:
+        values: Floats = measured.compute(outcome) @ weights.T
+        return values
 
-    full, empty = mean(LOGIT_DIFFERENCE, curve.full), mean(LOGIT_DIFFERENCE, curve.empty)
+    full, empty = mean(metric, curve.full), mean(metric, curve.empty)
     effect = full - empty
-    divisor = _divisor(curve, effect)
-    f = (mean(LOGIT_DIFFERENCE, curve.circuit) - empty) / divisor
-    c = (mean(LOGIT_DIFFERENCE, curve.complement) - empty) / divisor
+    divisor = _divisor(curve, effect, metric)
+    f = (mean(metric, curve.circuit) - empty) / divisor
+    c = (mean(metric, curve.complement) - empty) / divisor
     share = np.concatenate([[0.0], curve.size / curve.total_nodes, [1.0]])
     f_share = np.pad(f, ((1, 1), (0, 0)), constant_values=((0, 1), (0, 0)))
     undefined = 0 * divisor  # NaN where f is, so that padding and thresholds cannot hide it
@@ -272,10 +233,8 @@ def statistics_of(curve: Curve, weights: Floats) -> dict[str, Floats]:
         "effect": effect,
         "faithfulness": f,
         "completeness": c,
-        "accuracy": mean(ACCURACY, curve.circuit),
-        "accuracy_complement": mean(ACCURACY, curve.complement),
-        "probability_difference": mean(PROBABILITY_DIFFERENCE, curve.circuit),
-        "probability_difference_complement": mean(PROBABILITY_DIFFERENCE, curve.complement),
+        **{other.name: mean(other, curve.circuit) for other in REPORTED},
+        **{f"{other.name}_complement": mean(other, curve.complement) for other in REPORTED},
         "auc_f": log_mean(curve, f, 0, 1, lambda value: np.maximum(0, 1 - np.abs(1 - value))),
         "auc_c": log_mean(curve, c, 1, 0, lambda value: 1 - np.minimum(1, np.abs(value))),
         **{
@@ -325,13 +284,13 @@ def _smallest_effect(curve: Curve) -> float:
     return SMALLEST_EFFECT * max(float(np.abs(part).max()) for part in logits)
 
 
-def _divisor(curve: Curve, effect: Floats) -> Floats:
+def _divisor(curve: Curve, effect: Floats, metric: Metric) -> Floats:
     """Return `effect` [R] ready to divide by: NaN if the curve's own is too small to.
 
     A resample's is only kept that far from 0: it belongs in the tail of the interval, it does not undo it.
     """
     smallest = _smallest_effect(curve)
-    point = float((LOGIT_DIFFERENCE.compute(curve.full) - LOGIT_DIFFERENCE.compute(curve.empty)).mean())
+    point = float((metric.compute(curve.full) - metric.compute(curve.empty)).mean())
     if abs(point) <= smallest:
         return np.full_like(effect, np.nan)
     return np.copysign(np.maximum(np.abs(effect), smallest), effect)

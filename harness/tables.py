@@ -11,7 +11,12 @@ from rich.text import Text
 from harness.schema import Interval, Number, Result
 
 # Settings beside task, basis and method that tell results apart.
-SETTINGS = ("model", "ablation", "positions", "rank", "error", "split", "seed", "dtype", "n_evaluation")
+SETTINGS = (
+    *("model", "ablation", "positions", "rank", "error", "split", "metric", "answers", "chat", "require_correct"),
+    *("seed", "dtype", "n_evaluation"),
+)
+# Values that go without saying.
+UNSAID = {"metric": "logit_difference", "answers": "first", "chat": False, "require_correct": False}
 NUMERIC = ("nodes@0.8", "auc_f", "auc_c", "F(full)")
 # What a narrow terminal does without, first to last.
 EXPENDABLE = ("F(full)", "auc_c", "auc_f")
@@ -83,7 +88,8 @@ def result_detail(result: Result) -> RenderableType:
 def shared_settings(results: Sequence[Result]) -> str:
     """Return, in a line, the settings beside task, basis and method that all `results` share."""
     varying = varying_settings(results)
-    return ", ".join(f"{name} {getattr(results[0].cell, name)}" for name in SETTINGS if name not in varying)
+    shared = {name: getattr(results[0].cell, name) for name in SETTINGS if name not in varying}
+    return ", ".join(f"{name} {value}" for name, value in shared.items() if UNSAID.get(name) != value)
 
 
 def varying_settings(results: Sequence[Result]) -> list[str]:
@@ -125,9 +131,9 @@ def _comparison(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
             result.cell.basis,
             result.cell.method,
             *(str(getattr(result.cell, name)) for name in varying),
-            _interval(result.summary.nodes_at_08, result.total_nodes),
-            _interval(result.summary.auc_f),
-            _interval(result.summary.auc_c),
+            interval_text(result.summary.nodes_at_08, result.total_nodes),
+            interval_text(result.summary.auc_f),
+            interval_text(result.summary.auc_c),
             _number(result.f_full),
             ", ".join(flags(result)),
         ]
@@ -139,7 +145,7 @@ def _comparison(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
 def _summary(result: Result) -> Iterable[tuple[str, str]]:
     for name, field in type(result.summary).model_fields.items():
         total = result.total_nodes if name.startswith("nodes") else None
-        yield field.alias or name, _interval(getattr(result.summary, name), total)
+        yield field.alias or name, interval_text(getattr(result.summary, name), total)
     yield "F(full)", _number(result.f_full)
     yield "F(empty)", _number(result.f_empty)
     yield "total nodes", f"{result.total_nodes:,}"
@@ -148,9 +154,13 @@ def _summary(result: Result) -> Iterable[tuple[str, str]]:
 
 def _curve(result: Result) -> Table:
     curve = result.curve
-    title = "Curve (acc: accuracy, dp: p(answer) - p(foil); of the circuit, and of all but the circuit)"
+    title = (
+        "Curve (acc: answer above foil, first: above all candidates, dp: p(answer) - p(foil), "
+        "KL: to the full model; of the circuit, and of all but the circuit)"
+    )
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    names = ("nodes", "units", "errors", "faithfulness", "completeness", "acc", "acc but", "dp", "dp but")
+    beside = [name + part for name in ("acc", "first", "dp", "KL") for part in ("", " but")]
+    names = ("nodes", "units", "errors", "faithfulness", "completeness", *beside)
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for i, size in enumerate(curve.size):
@@ -160,12 +170,16 @@ def _curve(result: Result) -> Table:
             f"{size:,}",
             f"{curve.distinct_units[i]:,}",
             f"{curve.error_nodes[i]:,}",
-            _interval(Interval(value=f, low=f_low, high=f_high)),
-            _interval(Interval(value=c, low=c_low, high=c_high)),
+            interval_text(Interval(value=f, low=f_low, high=f_high)),
+            interval_text(Interval(value=c, low=c_low, high=c_high)),
             _number(curve.accuracy[i]),
             _number(curve.accuracy_complement[i]),
+            _number(curve.candidate_accuracy[i]),
+            _number(curve.candidate_accuracy_complement[i]),
             _number(curve.probability_difference[i]),
             _number(curve.probability_difference_complement[i]),
+            _number(curve.kl[i]),
+            _number(curve.kl_complement[i]),
         )
     return table
 
@@ -182,7 +196,7 @@ def _texts(cells: Iterable[str]) -> Iterable[Text]:
     return map(Text, cells)
 
 
-def _interval(interval: Interval, total_nodes: int | None = None) -> str:
+def interval_text(interval: Interval, total_nodes: int | None = None) -> str:
     """Return ``value [low, high]``; a number of nodes where `total_nodes` is given."""
     value, low, high = (_number(part, total_nodes) for part in (interval.value, interval.low, interval.high))
     return f"{value} [{low}, {high}]"

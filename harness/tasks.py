@@ -1,5 +1,6 @@
 """What a task is: a name and a way to make prompt pairs for a split."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -8,7 +9,7 @@ from datasets import Dataset
 from harness.errors import UserError, unknown_name
 from harness.registry import Registry
 
-Split = Literal["discovery", "evaluation", "heldout"]
+Split = Literal["discovery", "evaluation", "heldout", "heldout_templates"]
 
 
 class Task(Protocol):
@@ -17,13 +18,16 @@ class Task(Protocol):
     `pairs` yields a `datasets.Dataset` of at most `n` rows (fewer when the split holds fewer) with the columns
 
     - ``clean``, ``corrupt``: the two prompts (str);
-    - ``answer``, ``foil``: the continuations of the clean and of the corrupt prompt (str, leading space
-      included where the language writes one);
+    - ``answer``, ``foil``: the continuations of the clean and of the corrupt prompt (leading space included where
+      the language writes one): a str, or a list of which any will do;
+    - ``candidates`` (may be absent or empty): every continuation that could be asked for, a list of str;
     - ``case``: a label of the construction (str);
     - ``clean_spans``, ``corrupt_spans``: named character spans, a list of
       ``{"name": str, "start": int, "end": int}`` in reading order, the same names in both; may be empty.
 
-    The metric is logit(answer) - logit(foil) after the prompt; higher is better.
+    The metric is logit(answer) - logit(foil) after the prompt, higher is better; of several answers, the log of
+    the sum of their exponentials. `heldout` shares no content word with the other splits, `heldout_templates` no
+    template; a task that lacks one raises UserError for it.
     Rows are a prefix of the seed's order: ``pairs(split, n, seed)`` equals the first n rows of
     ``pairs(split, m, seed)`` for m > n. No (prompt, answer) row of one split stands in another, whatever the seeds.
     """
@@ -36,6 +40,10 @@ class Task(Protocol):
     def description(self) -> str:
         """One line: what the task tests, with its source."""
 
+    @property
+    def splits(self) -> Sequence[Split]:
+        """The splits it has: discovery, evaluation and perhaps held-out ones."""
+
     def pairs(self, split: Split, n: int, seed: int) -> Dataset:
         """Return up to `n` pairs of `split` in the order of `seed`."""
 
@@ -44,11 +52,19 @@ TASKS: Registry[Task] = Registry("task", "basisbench.tasks")
 
 
 def load_task(name: str) -> Task:
-    """Return a registered task, or the task in the folder called `name`; raises UserError if it is neither."""
+    """Return a registered task, the task in the folder called `name`, or that of a YAML file (`mapped_task`).
+
+    Raises UserError if it is none of these.
+    """
     from harness.folder_task import folder_task
+    from harness.mapped_task import mapped_task
 
     if name in TASKS:
         return TASKS.get(name)
     if Path(name).is_dir():
         return folder_task(Path(name))
-    raise UserError(f"{unknown_name('task', name, TASKS)}, or a folder with discovery.jsonl and evaluation.jsonl")
+    if Path(name).suffix in (".yaml", ".yml"):
+        return mapped_task(Path(name))
+    raise UserError(
+        f"{unknown_name('task', name, TASKS)}, or a folder with discovery.jsonl and evaluation.jsonl, or a .yaml file"
+    )

@@ -6,20 +6,20 @@ its controlling noun; so neither a prompt nor its corrupt partner is in both. Wh
 on its text alone, never on a seed. The heldout split has its own nouns, prepositions and embedded verbs.
 """
 
-import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import product
 from string import Formatter
 from typing import get_args
 
 import numpy as np
 from datasets import Dataset
 
-from harness.errors import unknown_name
 from harness.tasks import Split
 from tasks.lexicon import ANSWERS, HELDOUT, SHARED, Number, Word
+from tasks.patterns import WORD_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
 
 NUMBERS: tuple[Number, ...] = get_args(Number)
 
@@ -53,17 +53,26 @@ class AgreementTask:
         """Word class of each slot, in reading order."""
         return {slot: words for _, slot, words, _ in Formatter().parse(self.pattern) if slot and words}
 
+    @property
+    def _plain(self) -> str:
+        """The pattern without word classes."""
+        return re.sub(r"\{(\w+):\w+\}", r"{\1}", self.pattern)
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Held-out nouns, prepositions and embedded verbs, but no held-out template."""
+        return WORD_SPLITS
+
     def pairs(self, split: Split, n: int, seed: int) -> Dataset:
         """Return up to `n` pairs of `split` in the order of `seed`, balanced over numbers and answer verbs.
 
         Any prefix holds each combination of clean number, attractor number and answer verb equally often to
         within one, until a combination has no rows left. Raises UserError for an unknown split.
         """
-        if split not in get_args(Split):
-            raise unknown_name("split", split, get_args(Split))
-        return Dataset.from_list(list(islice(self._rows(split, seed), n)))
+        check_split(split, self.splits)
+        return take(self._rows(split, seed), n)
 
-    def _rows(self, split: Split, seed: int) -> Iterator[dict[str, object]]:
+    def _rows(self, split: Split, seed: int) -> Iterator[Row]:
         """Yield every row of `split` once, going round the combinations in a new order each time."""
         combinations = list(product(product(NUMBERS, repeat=1 + ("attractor" in self.slots)), ANSWERS))
         order, *streams = np.random.default_rng(seed).spawn(1 + len(combinations))
@@ -71,18 +80,11 @@ class AgreementTask:
             self._rows_of(split, numbers, verb, stream)
             for (numbers, verb), stream in zip(combinations, streams, strict=True)
         ]
-        while sources:
-            live = []
-            for i in order.permutation(len(sources)):
-                row = next(sources[i], None)
-                if row is not None:
-                    live.append(sources[i])
-                    yield row
-            sources = live
+        return in_turn(sources, order)
 
     def _rows_of(
         self, split: Split, numbers: tuple[Number, ...], verb: Word, rng: np.random.Generator
-    ) -> Iterator[dict[str, object]]:
+    ) -> Iterator[Row]:
         """Yield the rows of one combination in a random order; `numbers`: the subject's, the attractor's."""
         lexicon = HELDOUT if split == "heldout" else SHARED
         pools = [lexicon[word_class] for word_class in self.slots.values()]
@@ -92,37 +94,21 @@ class AgreementTask:
         for choice in rng.permutation(math.prod(sizes)):
             chosen = [pool[i] for pool, i in zip(pools, np.unravel_index(choice, sizes), strict=True)]
             words = dict(zip(self.slots, chosen, strict=True))
-            frame, _ = self._prompt(words, "singular", other)
-            if len(set(chosen)) < len(chosen) or not _holds(split, frame):
+            frame = self._prompt(words, "singular", other).text
+            if len(set(chosen)) < len(chosen) or not has_frame(split, frame):
                 continue
-            clean_prompt, clean_spans = self._prompt(words, clean, other)
-            corrupt_prompt, corrupt_spans = self._prompt(words, corrupt, other)
-            yield {
-                "clean": clean_prompt,
-                "corrupt": corrupt_prompt,
-                "answer": f" {verb.form(clean)}",
-                "foil": f" {verb.form(corrupt)}",
-                "case": "_".join([self.template, *numbers]),
-                "clean_spans": clean_spans,
-                "corrupt_spans": corrupt_spans,
-            }
+            yield row(
+                self._prompt(words, clean, other),
+                self._prompt(words, corrupt, other),
+                f" {verb.form(clean)}",
+                f" {verb.form(corrupt)}",
+                "_".join([self.template, *numbers]),
+            )
 
-    def _prompt(self, words: Mapping[str, Word], subject: Number, other: Number) -> tuple[str, list[dict[str, object]]]:
-        """Fill the pattern; returns the prompt and its spans."""
-        text, spans = "", []
-        for literal, slot, _, _ in Formatter().parse(self.pattern):
-            text += literal
-            if slot:
-                start = len(text)
-                text += words[slot].form(subject if slot == "subject" else other)
-                spans.append({"name": slot, "start": start, "end": len(text)})
-        return text, spans
-
-
-def _holds(split: Split, frame: str) -> bool:
-    """Whether `split` holds the frame with this text; discovery and evaluation halve the frames by a hash."""
-    in_discovery = hashlib.sha256(frame.encode()).digest()[0] < 128
-    return split == "heldout" or in_discovery == (split == "discovery")
+    def _prompt(self, words: Mapping[str, Word], subject: Number, other: Number) -> Prompt:
+        """Fill the pattern, the subject in its number and all else in the other."""
+        forms = {slot: word.form(subject if slot == "subject" else other) for slot, word in words.items()}
+        return fill(self._plain, forms)
 
 
 SIMPLE = AgreementTask("simple", "The {subject:nouns}", "without anything between subject and verb")

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from harness.bases import Basis
 from harness.circuits import Ranking, nodes_by_layer
 from harness.errors import UserError
 from harness.models.adapter import Model, Start
-from harness.prompts import PromptSet, encode
+from harness.prompts import PLAIN, PromptSet, Scoring, encode, usable_rows
 from harness.sites import Site
 from harness.splice import Splice
 
@@ -142,10 +142,9 @@ def task_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_task(tmp_path_factory.mktemp("tasks") / "words", **rows)
 
 
-def prompt_set(model: Model, rows: list[dict[str, object]]) -> PromptSet:
+def prompt_set(model: Model, rows: Sequence[Mapping[str, object]], scoring: Scoring = PLAIN) -> PromptSet:
     """Encode rows; all must be usable."""
-    prompts = encode(Dataset.from_list(rows), model)
-    assert prompts is not None
+    prompts = encode(*usable_rows(Dataset.from_list(list(rows)), model, scoring), model, scoring)
     assert prompts.n_pairs == len(rows), prompts.usage
     return prompts
 

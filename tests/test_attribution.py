@@ -39,7 +39,7 @@ def m_of(
     tokens = (prompts.corrupt if corrupt else prompts.clean)[prompt : prompt + 1, : last + 1]
     hidden = model.forward(tokens, torch.tensor([last]), edits=edits, start=None)
     logits = model.logits(hidden)[0]
-    return logits[prompts.answer[pair]] - logits[prompts.foil[pair]]
+    return logits[prompts.answer.tokens[pair, 0]] - logits[prompts.foil.tokens[pair, 0]]
 
 
 def activation(model: Model, prompts: PromptSet, pair: int, site: Site, corrupt: bool) -> Tensor:
@@ -216,7 +216,7 @@ def test_relp_conserves_the_logit(architecture: str, tiny: Callable[[str], Model
         model.forward(prompts.clean, prompts.last, edits=[(Site(0, "resid_pre"), inputs.append)])
     leaf = inputs[0].clone().requires_grad_()
     hidden = model.forward(prompts.clean, prompts.last, hooks=relp_hooks(model), start=Start(0, leaf))
-    logit = model.logits_of(hidden, prompts.answer[:, None], cap_as_gain=True)[:, 0]
+    logit = model.logits_of(hidden, prompts.answer.tokens, cap_as_gain=True)[:, 0]
     (gradient,) = torch.autograd.grad(logit.sum(), leaf)
     torch.testing.assert_close((gradient * leaf).sum((1, 2)), logit, atol=1e-4, rtol=1e-4)
 

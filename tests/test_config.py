@@ -57,7 +57,7 @@ def test_options_go_over_the_file(tmp_path: Path) -> None:
         ({"rank": "absolute"}, "Input should be 'abs' or 'signed', got 'absolute'"),
         ({"positions": "all"}, "'kept' or 'pooled'"),
         ({"error": "drop"}, "'score', 'keep' or 'remove'"),
-        ({"split": "test"}, "'evaluation' or 'heldout'"),
+        ({"split": "test"}, "'evaluation', 'heldout' or 'heldout_templates'"),
         ({"dtype": "float8"}, "'float32', 'bfloat16', 'float16' or 'float64'"),
         ({"model": None}, "setting model: "),
     ],

@@ -179,7 +179,7 @@ def test_kept_units_and_errors_equal_an_explicit_loop(first: int, tiny: Make, tm
         by_position = {layer: values[positions] for layer, values in kept.items()}
         for complement, found in ((False, curve.circuit), (True, curve.complement)):
             logits = explicit_logits(model, prompts, weights, by_position, complement)
-            expected = logits[prompts.pair_prompt].gather(1, prompts.answer[:, None])[:, 0]
+            expected = logits[prompts.pair_prompt].gather(1, prompts.answer.tokens)[:, 0]
             assert found.answer[number] == pytest.approx(expected.numpy(), abs=1e-4), (size, complement)
 
 
@@ -210,7 +210,7 @@ def test_scores_equal_autograd_through_an_explicit_splice(tiny: Make, tmp_path: 
 
         logits = model.logits(model.forward(prompts.clean, prompts.last, edits=[(site, spliced)]))[prompts.pair_prompt]
         pairs = torch.arange(prompts.n_pairs)
-        m = (logits[pairs, prompts.answer] - logits[pairs, prompts.foil]).sum()
+        m = (logits[pairs, prompts.answer.tokens[:, 0]] - logits[pairs, prompts.foil.tokens[:, 0]]).sum()
         for_error, *for_units = torch.autograd.grad(m, [error, *sources.values()])
         for row in range(prompts.n_prompts):
             for position in range(int(prompts.last[row]) + 1):

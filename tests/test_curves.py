@@ -15,10 +15,11 @@ from harness.attribution import Scores, load_method, silent
 from harness.bases import Basis, LinearBasis, load_basis
 from harness.circuits import ErrorTreatment, Positions, Ranking, rank_nodes
 from harness.curves import evaluate
+from harness.metrics import METRICS
 from harness.models.adapter import Model
 from harness.prompts import PromptSet
 from harness.sites import Site
-from harness.statistics import METRICS, Curve, summarise
+from harness.statistics import Curve, summarise
 
 SIZES = [1, 3, 10, 40, 200]
 
@@ -151,7 +152,7 @@ class BruteForce:
                 return new_f @ self.decode[layer] + new_e
 
             logits = self.run(pair, False, splice)
-            values.append(logits[self.prompts.answer[pair]] - logits[self.prompts.foil[pair]])
+            values.append(logits[self.prompts.answer.tokens[pair, 0]] - logits[self.prompts.foil.tokens[pair, 0]])
         return torch.stack(values)
 
 

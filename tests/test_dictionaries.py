@@ -2,8 +2,6 @@
 
 import json
 import logging
-import sys
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -341,7 +339,7 @@ def test_kept_columns_equal_whole_decompositions(variant: Variant, tiny: Make, t
         by_position = {layer: values[positions] for layer, values in kept.items()}
         for complement, found in ((False, curve.circuit), (True, curve.complement)):
             logits = explicit_logits(model, prompts, basis, variant, tmp_path, by_position, complement)
-            for tokens, ours in ((prompts.answer, found.answer), (prompts.foil, found.foil)):
+            for tokens, ours in ((prompts.answer.tokens[:, 0], found.answer), (prompts.foil.tokens[:, 0], found.foil)):
                 expected = logits[prompts.pair_prompt].gather(1, tokens[:, None])[:, 0]
                 assert ours[number] == pytest.approx(expected.numpy(), abs=1e-5, rel=1e-5)
 
@@ -373,7 +371,7 @@ def test_scores_equal_autograd_through_an_explicit_splice(variant: Variant, tiny
         hidden = model.forward(prompts.clean, prompts.last, edits=[(site, spliced)])
         logits = model.logits(hidden)[prompts.pair_prompt]
         pairs = torch.arange(prompts.n_pairs)
-        m = (logits[pairs, prompts.answer] - logits[pairs, prompts.foil]).sum()
+        m = (logits[pairs, prompts.answer.tokens[:, 0]] - logits[pairs, prompts.foil.tokens[:, 0]]).sum()
         for_units, for_error = torch.autograd.grad(m, [f, error])
         nodes = torch.cat(
             [for_units * (theirs - ours), (for_error * (other_error - error.detach())).sum(-1, keepdim=True)], -1
@@ -570,9 +568,10 @@ def test_an_empty_folder_is_refused(tiny: Make, tmp_path: Path) -> None:
 def test_an_empty_option_means_the_embedded_set(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variant in (Variant("jumprelu"), Variant("jumprelu_transcoder", "mlp.hook_in")):
         save_dictionary(tmp_path / ("transcoder" if variant.is_transcoder else "sae"), variant, 0)
-    packed = types.ModuleType("baselines.packed")
-    packed.unpack = lambda kind, say: tmp_path / kind  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "baselines.packed", packed)
+    with pytest.raises(UserError, match="sae alone means the dictionaries of smollm2-135m"):
+        sae(tiny("llama"), "")
+    monkeypatch.setattr("baselines.packed.MODEL", tiny("llama").name)
+    monkeypatch.setattr("baselines.packed.unpack", lambda kind, say: tmp_path / kind)
     assert (sae(tiny("llama"), "").name, transcoder(tiny("llama"), "").name) == ("sae", "transcoder")
     assert transcoder(tiny("llama"), "").read(0) == Site(0, "mlp_in")
     assert sae(tiny("llama"), str(tmp_path / "sae")).name == f"sae:{tmp_path / 'sae'}"

@@ -44,6 +44,8 @@ def made(
                 "faithfulness": f, "faithfulness_low": moved(f, -0.1), "faithfulness_high": moved(f, 0.1),
                 "completeness": c, "completeness_low": moved(c, -0.1), "completeness_high": moved(c, 0.1),
                 "accuracy": [0.5] * 4, "accuracy_complement": [1.0] * 4,
+                "candidate_accuracy": [0.25] * 4, "candidate_accuracy_complement": [0.75] * 4,
+                "kl": [0.125] * 4, "kl_complement": [1.5] * 4,
                 "probability_difference": [0.2] * 4, "probability_difference_complement": [-0.0001] * 4,
             },
             "summary": {

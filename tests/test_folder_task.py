@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from harness.errors import UserError
-from harness.folder_task import FolderTask, Report, folder_task, read_split
+from harness.folder_task import FolderTask, folder_task, read_split
+from harness.foreign_rows import Report
 from harness.tasks import Split, Task
 from tasks.sva import NOUNPP
 
@@ -62,6 +63,7 @@ def test_fields_become_columns(tmp_path: Path) -> None:
         "case": "plural",
         "clean_spans": [{"name": "article", "start": 0, "end": 3}, {"name": "noun", "start": 4, "end": 8}],
         "corrupt_spans": [{"name": "article", "start": 0, "end": 3}, {"name": "noun", "start": 4, "end": 7}],
+        "candidates": [],
     }
     (plain,) = task.pairs("evaluation", 10, 0)
     assert (plain["case"], plain["clean_spans"], plain["corrupt_spans"]) == ("", [], [])
@@ -129,6 +131,40 @@ def test_repeats_and_leaks_against_a_count_of_pairs_of_rows(
             )
 
 
+def test_several_answers_make_a_list_of_every_row_however_few_are_drawn(tmp_path: Path) -> None:
+    several = pair("The dogs") | {"clean_answer": [" are", " have"], "patch_answer": [" is", " has"]}
+    one = [pair(f"The keys {i}") | {"candidates": [" is", " are"]} for i in range(9)]
+    task = folder_task(write(tmp_path / "mine", discovery=[*one, several], evaluation=[pair("The cats")]))
+    rows = task.pairs("discovery", 10, 1)
+    assert {tuple(answers) for answers in rows["answer"]} == {(" are",), (" are", " have")}
+    assert {tuple(answers) for answers in rows["foil"]} == {(" is",), (" is", " has")}
+    for n in range(1, 10):
+        assert list(task.pairs("discovery", n, 1)) == list(rows)[:n]
+    found = {row["clean"]: row["candidates"] for row in rows}
+    assert found["The dogs"] == []
+    assert found["The keys 3"] == [" is", " are"]
+
+
+def test_a_prompt_with_any_of_an_earlier_splits_answers_is_left_out(tmp_path: Path) -> None:
+    both = GOOD | {"clean_answer": [" are", " have"]}
+    again = [GOOD | {"clean_answer": [" have", " do"]}, GOOD | {"clean_answer": " do"}]
+    task = folder_task(write(tmp_path / "mine", discovery=[both], evaluation=again))
+    assert read_split(task.path, "evaluation")[1] == Report(1, 0, 1)
+    assert task.pairs("evaluation", 9, 0)["answer"][:] == [" do"]
+
+
+def test_splits_are_those_whose_files_exist(tmp_path: Path) -> None:
+    folder = write(tmp_path / "mine", discovery=[GOOD], evaluation=[pair("The dogs")])
+    assert folder_task(folder).splits == ("discovery", "evaluation")
+    write(folder, heldout_templates=[pair("Near them the keys"), GOOD, pair("The dogs")])
+    assert folder_task(folder).splits == ("discovery", "evaluation", "heldout_templates")
+    assert folder_task(folder).pairs("heldout_templates", 9, 0)["clean"][:] == ["Near them the keys"]
+    write(folder, heldout=[pair("Near them the keys")])
+    assert FolderTask(folder).splits == ("discovery", "evaluation", "heldout", "heldout_templates")
+    with pytest.raises(UserError, match=r"heldout_templates\.jsonl: every row stands in an earlier split"):
+        folder_task(folder)
+
+
 def test_clean_files_are_read_without_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     task = folder_task(write(tmp_path / "mine", discovery=[GOOD], evaluation=[pair("The dogs")]))
     task.pairs("evaluation", 5, 0)
@@ -177,6 +213,12 @@ def test_a_malformed_heldout_is_found_when_the_folder_is_opened(tmp_path: Path) 
         ({"clean_prefix": None}, "clean_prefix: Input should be a valid string"),
         ({"case": 1}, "case: Input should be a valid string"),
         ({"patch_answer": " are"}, "patch_answer: must differ from clean_answer"),
+        ({"patch_answer": [" is", " are"]}, "patch_answer: must differ from clean_answer"),
+        ({"patch_answer": [" is", 3]}, "patch_answer: Input should be a valid string or a list of strings"),
+        ({"patch_answer": []}, "patch_answer: Input should be a valid string or a list of strings"),
+        ({"patch_answer": [" is", ""]}, "patch_answer: String should have at least 1 character"),
+        ({"candidates": " is"}, "candidates: Input should be a valid array"),
+        ({"candidates": [" is", " was"]}, "candidates: must hold clean_answer"),
         ({"clean_spans": 1}, "clean_spans: Input should be a valid"),
         ({"clean_spans": {"noun": [4]}}, "clean_spans: a span must be [start, end]"),
         ({"clean_spans": {"noun": [4, "8"]}}, "clean_spans.0.end: Input should be a valid integer"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import transformers
-from datasets import Dataset
+from conftest import prompt_set
 from transformers import PreTrainedTokenizerFast
 
 from harness.attribution import load_method, silent
@@ -11,7 +11,7 @@ from harness.bases import load_basis
 from harness.circuits import rank_nodes, size_grid
 from harness.curves import evaluate
 from harness.models.adapter import Model
-from harness.prompts import PromptSet, encode
+from harness.prompts import PromptSet
 from harness.statistics import summarise
 
 FEATURE, OTHER, SIGNAL, DISTRACTOR = 0, 1, 2, 3  # directions of the residual stream
@@ -62,9 +62,7 @@ def pairs(model: Model) -> PromptSet:
         }
         for i in range(8)
     ]
-    prompts = encode(Dataset.from_list(rows), model)
-    assert prompts is not None
-    return prompts
+    return prompt_set(model, rows)
 
 
 @pytest.mark.parametrize("method", ["atp", "ig", "ig_inputs", "relp", "exact"])

@@ -9,7 +9,10 @@ from datasets import Dataset
 
 from harness.errors import UserError
 from harness.models.adapter import Model
-from harness.prompts import LENGTHS, SAME_ANSWER, SAME_PROMPT, SEVERAL_TOKENS, SPANS, UNSTABLE, encode, load_prompts
+from harness.prompts import PLAIN, encode, usable_rows
+from harness.selection import load_prompts
+from harness.tasks import Split
+from harness.tokens import BEGINS, LENGTHS, SAME_ANSWER, SAME_PROMPT, SPANS, UNSTABLE
 
 
 class ListTask:
@@ -17,6 +20,7 @@ class ListTask:
 
     name = "listed"
     description = "rows"
+    splits: tuple[Split, ...] = ("discovery",)
 
     def __init__(self, rows: list[dict[str, object]]) -> None:
         self.rows = rows
@@ -36,7 +40,7 @@ SPAN = [{"name": "subject", "start": 3, "end": 6}]
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (changed(answer=" w7 w8"), SEVERAL_TOKENS),
+        (changed(answer=" w7 w8", foil=" w7"), BEGINS),
         (changed(answer="w7"), UNSTABLE),
         (changed(corrupt="w3 w12 w13"), LENGTHS),
         (changed(foil=pair_rows(1)[0]["answer"]), SAME_ANSWER),
@@ -48,23 +52,23 @@ SPAN = [{"name": "subject", "start": 3, "end": 6}]
 def test_unusable_pairs_are_counted_by_reason(
     row: dict[str, object], reason: str, tiny: Callable[[str], Model]
 ) -> None:
-    prompts = encode(Dataset.from_list([*pair_rows(3), row]), tiny("llama"))
-    assert prompts is not None
+    rows, unusable = usable_rows(Dataset.from_list([*pair_rows(3), row]), tiny("llama"), PLAIN)
+    prompts = encode(rows, unusable, tiny("llama"), PLAIN)
     assert (prompts.usage.usable, prompts.usage.unusable) == (3, {reason: 1})
     assert reason in str(prompts.usage)
 
 
 def test_unusable_pairs_are_made_up_for(tiny: Callable[[str], Model]) -> None:
-    rows = [changed(answer=" w7 w8"), *pair_rows(8)]
+    rows = [changed(answer="w7"), *pair_rows(8)]
     prompts = load_prompts(ListTask(rows), "discovery", 4, 0, tiny("llama"))
-    assert (prompts.usage.usable, prompts.usage.unusable) == (4, {SEVERAL_TOKENS: 1})
+    assert (prompts.usage.usable, prompts.usage.unusable) == (4, {UNSTABLE: 1})
     everything = load_prompts(ListTask(rows), "discovery", 100, 0, tiny("llama"))
     assert everything.usage.usable == 8
 
 
 def test_a_split_without_a_usable_pair_says_why(tiny: Callable[[str], Model]) -> None:
-    with pytest.raises(UserError, match=r"no usable pair in 'discovery'.*2 answer of several tokens"):
-        load_prompts(ListTask([changed(answer=" w7 w8"), changed(answer=" a b")]), "discovery", 4, 0, tiny("llama"))
+    with pytest.raises(UserError, match=rf"no usable pair in 'discovery'.*2 {UNSTABLE}"):
+        load_prompts(ListTask([changed(answer="w7"), changed(foil="w8")]), "discovery", 4, 0, tiny("llama"))
 
 
 def test_slots_align_spans_across_lengths(tiny: Callable[[str], Model]) -> None:

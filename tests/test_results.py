@@ -14,6 +14,7 @@ import safetensors.numpy
 
 from harness import results
 from harness.errors import UserError
+from harness.metrics import Outcome
 from harness.results import (
     RankingArrays,
     describe_environment,
@@ -25,7 +26,7 @@ from harness.results import (
     write_result,
 )
 from harness.schema import Cell, Data, PairCounts, Result, Timing, config_hash
-from harness.statistics import Curve, Outcome, summarise
+from harness.statistics import Curve, summarise
 
 CELL = Cell(
     model="toy",
@@ -48,7 +49,7 @@ CELL = Cell(
 def toy_curve(effect: float = 2.0) -> Curve:
     def outcome(*shape: int, shift: float = 0.0) -> Outcome:
         noise = np.linspace(0, 0.5, int(np.prod(shape))).reshape(shape)
-        return Outcome(noise + shift, np.zeros(shape), noise + shift + 1)
+        return Outcome(noise + shift, np.zeros(shape), noise + shift + 1, noise - 0.2, noise)
 
     size = np.array([1, 10])
     return Curve(
@@ -104,7 +105,7 @@ def test_the_document_has_the_promised_fields(written: Path) -> None:
     summary = {"auc_f", "auc_c", "nodes_at_0.5", "nodes_at_0.8", "nodes_at_0.9", "cpr", "cmd"}
     assert set(document["summary"]) == summary
     assert set(document["summary"]["auc_f"]) == {"value", "low", "high"}
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     # The mean of linspace(0, 0.5, 4), and 2 more; the circuit adds 1 to the halves of linspace(0, 0.5, 8).
     assert document["F_empty"] == pytest.approx(0.25)
     assert document["F_full"] == pytest.approx(2.25)
@@ -112,6 +113,8 @@ def test_the_document_has_the_promised_fields(written: Path) -> None:
     assert document["curve"]["faithfulness"] == pytest.approx(((1 + means - 0.25) / 2).tolist())
     assert document["curve"]["completeness"] == pytest.approx(((means - 0.25) / 2).tolist())
     assert document["curve"]["error_nodes"] == [0, 2]
+    assert document["curve"]["kl"] == pytest.approx(means.tolist())
+    assert document["curve"]["candidate_accuracy"] == pytest.approx([0.25, 1])
     assert document["arrays_sha256"] == hashlib.sha256(written.with_suffix(".safetensors").read_bytes()).hexdigest()
 
 
@@ -150,6 +153,9 @@ def test_every_setting_changes_the_hash() -> None:
         "error": "keep",
         "split": "heldout",
         "grid": [1, 20],
+        "answers": "whole",
+        "chat": True,
+        "require_correct": True,
         "options": {"steps": 10},
     }
     hashes = {config_hash(CELL, "m", "d"), config_hash(CELL, "n", "d"), config_hash(CELL, "m", "e")}
@@ -163,7 +169,7 @@ def test_every_setting_changes_the_hash() -> None:
 
 def test_the_hash_stands_for_good() -> None:
     # Were it to change, every result on disk would be lost to a resumed run.
-    asked = {"schema": 1, "cell": json.loads(CELL.model_dump_json()), "model": "m", "data": "d"}
+    asked = {"schema": 2, "cell": json.loads(CELL.model_dump_json()), "model": "m", "data": "d"}
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     assert config_hash(CELL, "m", "d") == hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -192,7 +198,7 @@ def test_a_document_cut_short_is_one_line(written: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        (lambda d: d.update(schema_version=2), "schema_version"),
+        (lambda d: d.update(schema_version=1), "schema_version"),
         (lambda d: d.pop("schema_version") and d.pop("cell"), "cell"),
         (lambda d: d.update(total_nodes="100"), "total_nodes"),
         (lambda d: d.update(F_full=float("inf")), "F_full"),

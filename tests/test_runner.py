@@ -34,6 +34,11 @@ def nan(model):
     sites = [Site(layer, "mlp_out") for layer in range(model.n_layers)]
     return LinearBasis("nan", sites, model.d_model, lambda layer: torch.full((model.d_model, model.d_model), torch.nan))
 
+def half(model):
+    sites = [Site(layer, "mlp_out") for layer in range(model.n_layers)]
+    n = model.d_model // 2
+    return LinearBasis("half", sites, model.d_model, lambda layer: torch.eye(model.d_model)[:n], n)
+
 def beyond(model):
     return LinearBasis("beyond", [Site(model.n_layers, "mlp_out")], model.d_model)
 
@@ -159,8 +164,8 @@ def test_a_basis_from_a_file_gives_the_numbers_of_the_same_basis_built_in(run: R
 def test_pairs_that_cannot_be_used_are_counted_and_said(run: Run, tmp_path: Path) -> None:
     rows = pair_rows(5, seed=1)
     longer = rows[0] | {"corrupt": f"{rows[0]['corrupt']} w9"}
-    two_tokens = rows[1] | {"answer": " w9 w9"}
-    folder = write_task(tmp_path / "mixed", discovery=pair_rows(6), evaluation=[*rows, longer, two_tokens])
+    joined = rows[1] | {"answer": "w9"}
+    folder = write_task(tmp_path / "mixed", discovery=pair_rows(6), evaluation=[*rows, longer, joined])
     said: list[str] = []
     (result,) = run(say=said.append, tasks=str(folder), n_evaluation=7).results
     assert result.data.evaluation.usable == 5
@@ -208,7 +213,9 @@ CHANGES: list[dict[str, Any]] = [
     {"ablation": "zero"},
     {"rank": "signed"},
     {"positions": "pooled"},
-    {"error": "remove"},
+    {"metric": "log_probability"},
+    {"answers": "whole"},
+    {"require_correct": True},
     {"seed": 1},
     {"sizes": "1,10"},
     {"n_discovery": 5},
@@ -232,6 +239,16 @@ def test_every_setting_that_changes_numbers_is_computed(run: Run, computed: list
         assert len(computed) == len(documents(tmp_path / "out")) == count
     for change in CHANGES:
         assert run(**change).reused == 1, change
+
+
+def test_each_treatment_of_errors_is_a_cell_of_bases_that_have_errors(run: Run, basis_file: Path) -> None:
+    report = run(bases=f"{basis_file}:half,neurons", error="remove,score")
+    assert [(result.cell.basis, result.cell.error) for result in report.results] == [
+        ("half", "remove"),
+        ("half", "score"),
+        ("neurons", "score"),
+    ]
+    assert run(bases=f"{basis_file}:half,neurons", error="score,keep").reused == 2
 
 
 def test_other_weights_and_other_pairs_are_computed(
@@ -358,7 +375,7 @@ def test_a_site_that_the_model_lacks_is_one_line(
 
 def empty_task(folder: Path) -> Path:
     """A task of which no pair can be used."""
-    rows = [row | {"foil": row["answer"], "answer": " w9 w9"} for row in pair_rows(3)]
+    rows = [row | {"foil": row["answer"], "answer": "w9"} for row in pair_rows(3)]
     return write_task(folder / "hopeless", discovery=rows, evaluation=pair_rows(3, seed=1))
 
 

@@ -7,9 +7,16 @@ import torch
 from torch import Tensor
 
 import harness
+from harness.attribution import load_method
+from harness.attribution.methods import silent
 from harness.attribution.relp import relp_hooks
+from harness.bases import load_basis
+from harness.check import check_basis
+from harness.circuits import rank_nodes
+from harness.curves import evaluate
 from harness.models.adapter import Model, Start
-from harness.prompts import load_prompts
+from harness.sample import TEXT
+from harness.selection import load_prompts
 from harness.sites import Site
 from harness.tasks import load_task
 
@@ -27,7 +34,7 @@ def test_it_knows_agreement(name: str, expected: float, model: Model) -> None:
     assert (prompts.usage.usable, prompts.usage.unusable) == (40, {})
     with torch.no_grad():
         hidden = model.forward(prompts.clean, prompts.last)[prompts.pair_prompt]
-        logits = model.logits_of(hidden, torch.stack([prompts.answer, prompts.foil], -1))
+        logits = model.logits_of(hidden, torch.cat([prompts.answer.tokens, prompts.foil.tokens], -1))
     assert (logits[:, 0] > logits[:, 1]).float().mean() >= expected
 
 
@@ -70,3 +77,23 @@ def test_neurons_are_sparser_than_their_rotation_and_chance_fails(tmp_path: Path
         assert neurons.auc_f.low is not None
         assert control.auc_f.high is not None
         assert neurons.auc_f.low > control.auc_f.high
+
+
+@pytest.mark.parametrize("kind", ["sae", "transcoder"])
+def test_the_shipped_dictionaries_keep_the_contract(kind: str, model: Model) -> None:
+    basis = load_basis(kind, model)
+    assert list(basis.layers()) == list(range(model.n_layers))
+    report = check_basis(model, basis, [TEXT], layers=[0, 10, 20, 29])
+    assert not report.failed
+    assert all(layer.fit is not None for layer in report.layers)
+
+
+def test_all_bases_of_the_mlp_share_both_ends_of_the_curve(model: Model) -> None:
+    prompts = load_prompts(load_task("sva/nounpp"), "evaluation", 8, 0, model)
+    bases = [load_basis(name, model) for name in ("mlp_out", "sae", "transcoder")]
+    scores = load_method("atp")(model, prompts, bases, seed=0, progress=silent)
+    curves = [evaluate(model, prompts, b, rank_nodes(scores[b.name], b), [100]) for b in bases]
+    for curve in curves[1:]:
+        for end in ("full", "empty"):
+            ours, first = (getattr(c, end) for c in (curve, curves[0]))
+            assert ours.answer - ours.foil == pytest.approx(first.answer - first.foil, abs=2e-3)

@@ -11,9 +11,9 @@ from harness.attribution import Scores, load_method, silent
 from harness.bases import BASES, Basis, LinearBasis, load_basis
 from harness.circuits import LARGEST, rank_nodes
 from harness.curves import evaluate
+from harness.metrics import METRICS
 from harness.models.adapter import Model
 from harness.sites import Site
-from harness.statistics import METRICS
 
 BUILT_IN = ("neurons", "mlp_out", "resid_post", "attn_out", "attn_z", "rotated_neurons", "rotated_mlp_out")
 
@@ -66,7 +66,7 @@ def test_bases_of_a_site_share_full_and_empty(ablation: Ablation, tiny: Callable
         ranking = rank_nodes(all_ranked(model, basis, prompts.n_slots), basis)
         curve = evaluate(model, prompts, basis, ranking, [1], ablation=ablation)
         plain = model.forward(prompts.clean, prompts.last)
-        answer = model.logits_of(plain[prompts.pair_prompt], prompts.answer[:, None])[:, 0]
+        answer = model.logits_of(plain[prompts.pair_prompt], prompts.answer.tokens)[:, 0]
         assert curve.full.answer == pytest.approx(answer.numpy(), abs=1e-4)
         empties[basis.name] = metric(curve.empty).mean()
         assert abs(metric(curve.full) - metric(curve.empty)).max() > 0.01

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UserError
-from harness.statistics import METRICS, Curve, Outcome, paired_difference, resampled, summarise
+from harness.metrics import METRICS, Outcome
+from harness.statistics import Curve, paired_difference, resampled, summarise
 
 GRID = [a * 10**b for b in range(4) for a in (1, 2, 3, 5, 7)] + [10_000]
 
@@ -18,7 +19,7 @@ def outcome(difference: Any) -> Outcome:
     """Outcome [...] with this logit difference, and a third token beside answer and foil."""
     foil = np.full(np.shape(difference), 2.0)
     answer = foil + difference
-    return Outcome(answer, foil, np.logaddexp(np.logaddexp(answer, foil), 1.0))
+    return Outcome(answer, foil, np.logaddexp(np.logaddexp(answer, foil), 1.0), answer - 1, foil**2)
 
 
 def curve(
@@ -58,11 +59,19 @@ def noisy(seed: int, n: int, effect: float = 3.0) -> Curve:
 
 
 def test_metrics_of_one_prompt_by_hand() -> None:
-    three = Outcome(np.log([0.5, 0.25, 0.1]), np.log([0.125, 0.25, 0.3]), np.zeros(3))
+    three = Outcome(
+        np.log([0.5, 0.25, 0.1]), np.log([0.125, 0.25, 0.3]), np.zeros(3), np.array([-1.0, 0, 2]), np.array([0, 1.0, 3])
+    )
     values = {name: metric.compute(three).tolist() for name, metric in METRICS.items()}
     assert values["logit_difference"] == pytest.approx(np.log([4, 1, 1 / 3]))
     assert values["probability_difference"] == pytest.approx([0.375, 0, -0.2])
     assert values["accuracy"] == [1, 0.5, 0]
+    assert values["log_probability"] == pytest.approx(np.log([0.5, 0.25, 0.1]))
+    assert values["candidate_accuracy"] == [0, 0.5, 1]
+    assert values["kl"] == [0, 1, 3]
+    assert {name: metric.direction for name, metric in METRICS.items() if metric.direction == "lower"} == {
+        "kl": "lower"
+    }
 
 
 def test_straight_line_in_log_size_has_area_one_half() -> None:
@@ -127,19 +136,19 @@ def test_faithfulness_is_a_ratio_of_means() -> None:
 
 def test_circuit_and_complement_keep_their_own_accuracy() -> None:
     statistics = summarise(curve([[1.0, 1.0, -1.0]], [[-1.0, 0.0, -1.0]], size=(1,), full=(2, 2, 2), empty=0))
-    assert statistics.accuracy.value == pytest.approx([2 / 3])
-    assert statistics.accuracy_complement.value == pytest.approx([0.5 / 3])
+    assert statistics.reported["accuracy"].value == pytest.approx([2 / 3])
+    assert statistics.reported["accuracy_complement"].value == pytest.approx([0.5 / 3])
     # exp(2), exp(2) e^2 and e^1 for the third token (foil logit 2): p = (e^4 - e^2) / (e^4 + e^2 + e).
     up, down = ((np.exp(2 + d) - np.exp(2)) / (np.exp(2 + d) + np.exp(2) + np.e) for d in (2, -2))
-    assert statistics.probability_difference.value == pytest.approx([(2 * up + down) / 3])
-    assert statistics.probability_difference_complement.value == pytest.approx([2 * down / 3])
+    assert statistics.reported["probability_difference"].value == pytest.approx([(2 * up + down) / 3])
+    assert statistics.reported["probability_difference_complement"].value == pytest.approx([2 * down / 3])
 
 
 def take(c: Curve, index: Any) -> Curve:
     """Return the curve of the pairs at `index`, repeats included."""
     parts = (c.full, c.empty, c.circuit, c.complement)
     full, empty, circuit, complement = (
-        Outcome(part.answer[..., index], part.foil[..., index], part.logsumexp[..., index]) for part in parts
+        Outcome(*(values[..., index] for values in vars(part).values())) for part in parts
     )
     return dataclasses.replace(c, full=full, empty=empty, circuit=circuit, complement=complement)
 
@@ -160,9 +169,12 @@ def test_intervals_equal_a_loop_over_resampled_curves() -> None:
     ]
     assert np.array([got.faithfulness.low, got.faithfulness.high]) == pytest.approx(ends(by_hand))
 
-    for name in ("faithfulness", "completeness", "accuracy", "accuracy_complement", "probability_difference"):
+    for name in ("faithfulness", "completeness"):
         band = getattr(got, name)
         assert np.array([band.low, band.high]) == pytest.approx(ends([getattr(r, name).value for r in replicates]))
+    assert {"accuracy", "kl", "candidate_accuracy_complement"} < got.reported.keys()
+    for name, band in got.reported.items():
+        assert np.array([band.low, band.high]) == pytest.approx(ends([r.reported[name].value for r in replicates]))
     for name in ("auc_f", "auc_c", "nodes_at_05", "nodes_at_08", "nodes_at_09", "cpr", "cmd"):
         estimate = getattr(got.summary, name)
         loop = ends([getattr(r.summary, name).value for r in replicates])
@@ -172,7 +184,7 @@ def test_intervals_equal_a_loop_over_resampled_curves() -> None:
 
 def test_paired_difference_equals_a_loop_and_is_narrower_than_unpaired() -> None:
     a = noisy(1, 20)
-    shift = Outcome(a.circuit.answer - 0.2, a.circuit.foil, a.circuit.logsumexp)
+    shift = dataclasses.replace(a.circuit, answer=a.circuit.answer - 0.2)
     b = dataclasses.replace(a, circuit=shift)
     paired = paired_difference(a, b, "auc_f", seed=2, n_resamples=300)
     indices = np.random.default_rng(2).integers(0, 20, (300, 20))
@@ -206,7 +218,7 @@ def test_nothing_to_explain_is_flagged_and_never_divided_by() -> None:
     assert np.isnan(statistics.faithfulness.value).all()
     assert np.isnan(statistics.completeness.high).all()
     assert all(np.isnan(dataclasses.astuple(estimate)).all() for estimate in vars(statistics.summary).values())
-    assert statistics.accuracy.value == pytest.approx([1, 1])  # no ratio
+    assert statistics.reported["accuracy"].value == pytest.approx([1, 1])  # no ratio
     c = curve(0.5, full=(2.0, 2.0), empty=2.0, size=(1,))
     assert np.isnan(dataclasses.astuple(paired_difference(c, c, "nodes_at_08"))).all()
 
@@ -277,4 +289,4 @@ def test_a_curve_of_another_shape_is_refused(change: dict[str, Any], message: st
 
 def test_logits_that_are_not_finite_are_one_line() -> None:
     with pytest.raises(UserError, match="finite"):
-        Outcome(np.array([1.0, np.nan]), np.zeros(2), np.ones(2))
+        Outcome(np.array([1.0, np.nan]), *[np.zeros(2)] * 4)

@@ -4,17 +4,18 @@ import hashlib
 import re
 from collections import Counter
 from itertools import combinations
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from harness.errors import UserError
 from harness.tasks import Split, Task
 from tasks.lexicon import ANSWERS, HELDOUT, SHARED, Lexicon, Word
+from tasks.patterns import WORD_SPLITS
 from tasks.sva import NOUNPP, RC, SIMPLE, WITHIN_RC
 
 TASKS: list[Task] = [SIMPLE, NOUNPP, RC, WITHIN_RC]
-SPLITS: tuple[Split, ...] = get_args(Split)
+SPLITS = WORD_SPLITS
 ALL = 10**6
 FUNCTION_WORDS = {"The", "the", "that"}
 AGREES = {"is": "singular", "has": "singular", "does": "singular", "goes": "singular"} | {

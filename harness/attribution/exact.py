@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from harness.attribution.activations import MEMORY_BUDGET, Chunk, chunks
-from harness.attribution.fields import FieldMethod, atp, metric
+from harness.attribution.fields import FieldMethod, atp
 from harness.attribution.methods import METHODS, Progress, Scores
 from harness.bases import Basis
 from harness.errors import UserError
 from harness.models.adapter import Edit, Model, Start
 from harness.prompts import PromptSet
 from harness.recording import sites_of
+from harness.scoring import objective
 from harness.sites import Site
 
 MOST_NODES = 20_000
@@ -106,7 +107,7 @@ def _metric(model: Model, chunk: Chunk, start: Start, edits: Sequence[tuple[Site
             start=Start(start.layer, start.resid.repeat(repeats, 1, 1)),
             prefix=chunk.prefix.tiled(repeats) if chunk.prefix else None,
         )
-        return torch.stack([metric(model, h, prompts) for h in hidden.split(prompts.n_prompts)])
+        return torch.stack([objective(model, h, prompts) for h in hidden.split(prompts.n_prompts)])
 
 
 @METHODS.register("exact")

@@ -28,6 +28,7 @@ from harness.errors import UserError
 from harness.models.adapter import Edit, Model, Start
 from harness.prompts import PromptSet
 from harness.recording import keeping, sites_of
+from harness.scoring import objective
 from harness.sites import Site
 
 STEPS = 10
@@ -46,14 +47,6 @@ def field_site(model: Model, site: Site) -> tuple[Site, Tensor | None]:
         out = Site(site.layer, "mlp_out" if site.kind == "mlp_proj" else "attn_out")
         return (site if model.has_post_norm(out.kind) else out), None
     return site, None
-
-
-def metric(model: Model, hidden: Tensor, prompts: PromptSet, *, cap_as_gain: bool = False) -> Tensor:
-    """Sum over pairs of logit(answer) - logit(foil); `hidden` [repeats * U, d_model] may repeat the prompts."""
-    hidden = hidden.unflatten(0, (-1, prompts.n_prompts))[:, prompts.pair_prompt]
-    tokens = torch.stack([prompts.answer, prompts.foil], -1).expand(*hidden.shape[:2], 2)
-    logits = model.logits_of(hidden.flatten(0, 1), tokens.flatten(0, 1), cap_as_gain=cap_as_gain)
-    return (logits[:, 0] - logits[:, 1]).sum()
 
 
 # -- the four fields -----------------------------------------------------------------------------------
@@ -118,7 +111,7 @@ def _gradients(
             start=Start(0, inputs.detach().requires_grad_()),
             prefix=chunk.prefix,
         )
-        m = metric(model, hidden, chunk.prompts, cap_as_gain=rules)
+        m = objective(model, hidden, chunk.prompts, cap_as_gain=rules)
         gradients = torch.autograd.grad(m, [stored[site] for site in sites], allow_unused=True)
     for site, gradient in zip(sites, gradients, strict=True):
         yield site, torch.zeros_like(stored[site]) if gradient is None else gradient
@@ -146,7 +139,7 @@ def _step_gradients(model: Model, chunk: Chunk, site: Site, delta: Tensor, fract
             start=start,
             prefix=chunk.prefix.tiled(steps) if chunk.prefix else None,
         )
-        (gradient,) = torch.autograd.grad(metric(model, hidden, prompts), [moved])
+        (gradient,) = torch.autograd.grad(objective(model, hidden, prompts), [moved])
     total: Tensor = gradient.unflatten(0, (steps, -1)).sum(0)
     return total
 

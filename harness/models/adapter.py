@@ -353,9 +353,10 @@ class Model:
         with _replaced(self._bridge.unembed.original_component, lambda hidden: hidden):
             model(input_ids=tokens, past_key_values=cache, use_cache=use_cache)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """All logits, float32 [batch, vocabulary], from `forward`'s output."""
-        return self._finish(torch.nn.functional.linear(hidden, self._unembedding, self._unembedding_bias).float())
+    def logits(self, hidden: Tensor, *, cap_as_gain: bool = False) -> Tensor:
+        """All logits, float32 [batch, vocabulary], from `forward`'s output; `cap_as_gain` as in `logits_of`."""
+        logits = torch.nn.functional.linear(hidden, self._unembedding, self._unembedding_bias).float()
+        return self._finish(logits, cap_as_gain)
 
     def logits_of(self, hidden: Tensor, tokens: Tensor, *, cap_as_gain: bool = False) -> Tensor:
         """Logits of `tokens` [batch, k] only, float32 [batch, k].

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
@@ -75,6 +76,8 @@ def command(config: TrainConfig) -> str:
     for name, field in TrainConfig.model_fields.items():
         value = getattr(config, name)
         if value != field.default:
+            # a folder of this machine says nothing elsewhere
+            value = value.name if isinstance(value, Path) and value.is_absolute() else value
             text = ",".join(value) if isinstance(value, list | tuple) else str(value)
             parts.append(f"--{name.replace('_', '-')} {text}")
     return " ".join(parts)

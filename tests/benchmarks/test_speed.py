@@ -13,12 +13,14 @@ from torch import Tensor
 
 import harness
 from harness.attribution import load_method, silent
-from harness.attribution.fields import STEPS, metric
+from harness.attribution.fields import STEPS
 from harness.bases import Basis, LinearBasis, load_basis
 from harness.circuits import rank_nodes, size_grid
 from harness.curves import evaluate
 from harness.models.adapter import Edit, Model
-from harness.prompts import PromptSet, load_prompts
+from harness.prompts import PromptSet
+from harness.scoring import objective
+from harness.selection import load_prompts
 from harness.sites import Site
 from harness.tasks import load_task
 
@@ -88,7 +90,7 @@ def naive_ig(model: Model, prompts: PromptSet, layers: Sequence[int]) -> dict[in
         for step in range(STEPS):
             leaf = (clean + step / STEPS * (corrupt - clean)).requires_grad_()
             hidden = model.forward(prompts.clean, prompts.last, edits=[(site, constant(leaf))])
-            total += torch.autograd.grad(metric(model, hidden, prompts), leaf)[0]
+            total += torch.autograd.grad(objective(model, hidden, prompts), leaf)[0]
         result[layer] = prompts.slot_sum(total / STEPS * (corrupt - clean)) / prompts.n_pairs
     return result
 

@@ -23,8 +23,9 @@ from harness.attribution import Scores
 from harness.circuits import Ranking, rank_nodes
 from harness.curves import evaluate
 from harness.models.adapter import Model
-from harness.prompts import PromptSet, load_prompts
+from harness.prompts import PromptSet
 from harness.recording import record
+from harness.selection import load_prompts
 from harness.sites import Site
 from harness.tasks import load_task
 
@@ -92,7 +93,7 @@ def whole_decompositions(model: Model, prompts: PromptSet, basis: DictionaryBasi
     edits = [(Site(layer, "mlp_out"), partial(edit, layer)) for layer in LAYERS]
     with torch.no_grad():
         hidden = model.forward(prompts.clean, prompts.last, edits=edits)
-        return model.logits_of(hidden[prompts.pair_prompt], prompts.answer[:, None])[:, 0]
+        return model.logits_of(hidden[prompts.pair_prompt], prompts.answer.tokens)[:, 0]
 
 
 def measured(work: Callable[[], object]) -> tuple[float, float]:
