@@ -1,0 +1,74 @@
+"""The command `basisbench run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.app import app, progress_bar
+from harness.cli.options import Answers, Chat, Config, Device, Dtype, Model
+
+
+@app.command()
+def run(
+    model: Model = None,
+    tasks: Annotated[str | None, typer.Option(help="Names or folders, separated by commas.")] = None,
+    bases: Annotated[str | None, typer.Option(help="Names or path/to/file.py:Name.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Attribution methods.")] = None,
+    ablation: Annotated[str | None, typer.Option(help="mean, zero, mean_clean, resample, counterfactual.")] = None,
+    positions: Annotated[str | None, typer.Option(help="kept or pooled.")] = None,
+    rank: Annotated[str | None, typer.Option(help="abs or signed.")] = None,
+    error: Annotated[str | None, typer.Option(help="Error nodes: score, keep, remove, or several of these.")] = None,
+    split: Annotated[str | None, typer.Option(help="evaluation, heldout or heldout_templates.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="logit_difference, log_probability or probability_difference.")
+    ] = None,
+    answers: Answers = None,
+    chat: Chat = None,
+    require_correct: Annotated[
+        bool | None, typer.Option("--require-correct", help="Use only pairs that the model gets right.")
+    ] = None,
+    sizes: Annotated[str | None, typer.Option(help="Circuit sizes (default: 1-2-3-5-7 a decade).")] = None,
+    n_discovery: Annotated[int | None, typer.Option(help="Pairs to score nodes on.")] = None,
+    n_evaluation: Annotated[int | None, typer.Option(help="Pairs to evaluate circuits on.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the pairs, and of whatever is drawn.")] = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for results (default: runs).")] = None,
+    config: Config = None,
+) -> None:
+    """Score units, build circuits, and draw their curves. Without options: the quickstart."""
+    options: dict[str, Any] = {
+        name: value for name, value in locals().items() if name != "config" and value is not None
+    }
+    from harness.config import make_config
+
+    settings = make_config(options, config)
+
+    from rich.console import Console
+
+    from harness.cache import write_atomically
+    from harness.figures import plot_curves
+    from harness.runner import run as run_grid
+    from harness.tables import markdown_table, results_table
+
+    with progress_bar() as bar:
+        work = bar.add_task("starting", total=1.0)
+        report = run_grid(
+            settings,
+            report=lambda what, fraction: bar.update(work, description=what, completed=fraction),
+            say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),
+        )
+    if report.results:
+        terminal = Console()
+        terminal.print(results_table(report.results, terminal.width))
+        write_atomically(settings.out / "results.md", markdown_table(report.results).encode())
+        for figure in plot_curves(report.results, settings.out / "curves.png"):
+            typer.echo(f"figure: {figure}")
+        typer.echo(f"results: {len(report.results)} in {settings.out} ({report.reused} were there already)")
+    for failure in report.failures:
+        typer.echo(f"failed: {failure.cell}: {failure.reason}", err=True)
+    if report.failures:
+        raise typer.Exit(1)
