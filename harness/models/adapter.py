@@ -338,13 +338,19 @@ class Model:
             yield
 
     def prefix(self, tokens: Tensor) -> Prefix:
-        """Return the keys and values of `tokens` [rows, length], for passes that continue them."""
+        """Return the keys and values of `tokens` [rows, length], for passes that continue them.
+
+        Raises RuntimeError where the installed transformers and transformer_lens do not fill a cache together.
+        """
         from transformers import DynamicCache
 
         cache = DynamicCache()
         with torch.no_grad():
             self._run_body(tokens, cache, use_cache=True)
         layers: list[Any] = cache.layers
+        # a cache left empty would drop the tokens without a word (transformers 5.24 renamed the argument)
+        if len(layers) != self.n_layers or any(layer.keys.shape[2] != tokens.shape[1] for layer in layers):
+            raise RuntimeError("the model's layers did not keep the keys and values of leading tokens")
         return Prefix(tokens.shape[1], tuple(layer.keys for layer in layers), tuple(layer.values for layer in layers))
 
     def _run_body(self, tokens: Tensor, cache: object, *, use_cache: bool) -> None:
