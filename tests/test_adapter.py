@@ -76,9 +76,11 @@ def test_a_cached_prefix_is_the_same_pass(architecture: str, tiny: Callable[[str
         torch.testing.assert_close(doubled, plain.repeat(2, 1), atol=1e-5, rtol=1e-5)
 
 
-def test_a_cache_that_stays_empty_is_an_error(tiny: Callable[[str], Model], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_stays_empty_is_an_error(
+    architecture: str, tiny: Callable[[str], Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As with transformers 5.24, whose layers no longer see the cache that transformer_lens hands them."""
-    model = tiny("llama")
+    model = tiny(architecture)
     monkeypatch.setattr(model, "_run_body", lambda tokens, cache, use_cache: None)
     with pytest.raises(RuntimeError, match="did not keep the keys and values"):
         model.prefix(torch.tensor([[2, 3]]))
