@@ -17,7 +17,7 @@ from torch import Tensor
 
 from harness.cache import atomic_folder, cache_dir, write_atomically
 from harness.errors import UserError, unknown_name
-from harness.runner import load_model
+from harness.loading import load_model
 from harness.training.card import quality_table
 from harness.training.dictionaries import Dictionary, Kind
 from harness.training.evaluate import Quality, evaluate

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from harness.config import RunConfig, make_config
     from harness.errors import UserError
     from harness.figures import plot_curves
+    from harness.loading import load_model
     from harness.models.adapter import Model
     from harness.results import read_arrays, read_result, read_results
-    from harness.runner import load_model, run
+    from harness.runner import run
     from harness.schema import Result
     from harness.sites import Site
     from harness.tables import markdown_table, results_table
@@ -34,7 +35,7 @@ _HOMES = {
     "Site": "harness.sites",
     "UserError": "harness.errors",
     "load_basis": "harness.bases",
-    "load_model": "harness.runner",
+    "load_model": "harness.loading",
     "load_task": "harness.tasks",
     "make_config": "harness.config",
     "markdown_table": "harness.tables",

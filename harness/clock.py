@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from harness.attribution import Progress
+from harness.grid.plan import Group
 
 Report = Callable[[str, float], None]
 """Takes what is being done and the fraction of the run that is done."""
@@ -22,22 +23,32 @@ class Clock:
     COSTS: Mapping[str, float] = {"ig": 20.0, "ig_inputs": 8.0, "exact": 60.0}
     OTHER_COST = 1.5
 
-    def __init__(self, report: Report, n_tasks: int, methods: Iterable[str], n_curves: int) -> None:
+    def __init__(self, report: Report, groups: Iterable[Group]) -> None:
         self.report = report
-        self.costs = {name: self.COSTS.get(name.partition(":")[0], self.OTHER_COST) for name in methods}
-        self.task = sum(self.costs.values()) + len(self.costs) * n_curves * self.CURVE
-        self.total = n_tasks * self.task
+        self.total = sum(map(self._cost, groups))
         self.before = 0.0
 
-    def part(self, label: str, cost: float) -> Progress:
-        """A progress callback for a piece of work of a given cost."""
+    def scoring(self, group: Group) -> Progress:
+        """A progress callback for the scores of a group."""
+        return self._part(group.label, 0.0, self._scores(group))
 
+    def curve(self, group: Group, number: int) -> Progress:
+        """A progress callback for the curve of a group with that number, from 0."""
+        return self._part(group.label, self._scores(group) + number * self.CURVE, self.CURVE)
+
+    def finish(self, group: Group) -> None:
+        """Count a group as done, or as not to be done."""
+        self.before += self._cost(group)
+        self.report(group.label, min(1.0, self.before / self.total))
+
+    def _scores(self, group: Group) -> float:
+        return self.COSTS.get(group.shared.method.partition(":")[0], self.OTHER_COST)
+
+    def _cost(self, group: Group) -> float:
+        return self._scores(group) + len(group.treatments) * self.CURVE
+
+    def _part(self, label: str, begin: float, cost: float) -> Progress:
         def progress(what: str, done: int, total: int) -> None:
-            self.report(f"{label}: {what}", (self.before + cost * min(1.0, done / total)) / self.total)
+            self.report(f"{label}: {what}", (self.before + begin + cost * min(1.0, done / total)) / self.total)
 
         return progress
-
-    def finish(self, label: str, cost: float) -> None:
-        """Count a piece of work as done, or as not to be done."""
-        self.before += cost
-        self.report(label, min(1.0, self.before / self.total))

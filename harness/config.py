@@ -24,6 +24,11 @@ def split_line(value: object) -> object:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _listed(value: object) -> object:
+    """Take a lone number, or a comma-separated line, as a list."""
+    return [value] if isinstance(value, int) else split_line(value)
+
+
 def _once(names: list[T]) -> list[T]:
     return list(dict.fromkeys(names))
 
@@ -36,25 +41,64 @@ def _is_scoring_metric(name: str) -> str:
     return scoring_metric(name).name
 
 
+Dtype = Literal["float32", "bfloat16", "float16", "float64"]
 Name = Annotated[Line, Field(min_length=1)]
 Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(split_line), AfterValidator(_once)]
 Errors = Annotated[list[ErrorTreatment], Field(min_length=1), BeforeValidator(split_line), AfterValidator(_once)]
 ScoringMetric = Annotated[Name, AfterValidator(_is_scoring_metric)]
+Seeds = Annotated[list[Count], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_once)]
 Sizes = Annotated[list[Size], Field(min_length=1), BeforeValidator(split_line), AfterValidator(_ascending)]
 
 
-def default_bases(model: str | None) -> list[str]:
+def default_bases(models: list[str] | None) -> list[str]:
     """Bases of a comparison: the embedded model comes with dictionaries, of another model they must be named."""
-    dictionaries = ["sae", "transcoder"] if model == EMBEDDED else []
+    dictionaries = ["sae", "transcoder"] if models == [EMBEDDED] else []
     return ["neurons", "mlp_out", *dictionaries, "rotated_neurons"]
 
 
-class RunConfig(BaseModel):
-    """A grid of cells: tasks x bases x methods x ablations on one model. Defaults are the quickstart."""
+class ModelConfig(BaseModel):
+    """The one model of a command, and how it is loaded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Name = EMBEDDED
+    dtype: Dtype = "float32"
+    device: str = "auto"
+
+
+class Selector(BaseModel):
+    """Some cells of a grid, by their names on some of its axes; an axis that is not named is not restricted.
+
+    In `exclude`, names may be patterns with ``*``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Names | None = None
+    task: Names | None = None
+    seed: Seeds | None = None
+    method: Names | None = None
+    basis: Names | None = None
+    ablation: Names | None = None
+    error: Errors | None = None
+
+    def named(self) -> dict[str, list[object]]:
+        """The axes that are restricted, and to what."""
+        return {axis: list(values) for axis, values in self if values is not None}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{axis}: {' '.join(map(str, values))}" for axis, values in self.named().items())
+
+
+class RunConfig(BaseModel):
+    """A grid of cells: models x tasks x seeds x methods x bases x ablations x errors. Defaults are the quickstart.
+
+    Cells of `include` are added, those of `exclude` taken out. `retry` computes cells again that failed before.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Names = [EMBEDDED]
     tasks: Names = ["sva/simple", "sva/nounpp", "sva/rc", "sva/within_rc"]
     bases: Names = Field(default_factory=lambda asked: default_bases(asked.get("model")))
     methods: Names = ["relp", "atp"]
@@ -70,9 +114,12 @@ class RunConfig(BaseModel):
     n_discovery: Size = 32
     n_evaluation: Size = 40
     sizes: Sizes = size_grid()
-    seed: Count = 0
-    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
+    seed: Seeds = [0]
+    dtype: Dtype = "float32"
     device: str = "auto"
+    include: list[Selector] = []
+    exclude: list[Selector] = []
+    retry: bool = False
     out: Path = Path("runs")
 
 
@@ -95,7 +142,8 @@ def make_settings(kind: type[Settings], options: dict[str, Any], file: Path | No
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         got = reprlib.repr(first["input"])
-        raise UserError(f"setting {first['loc'][0]}: {first['msg']}, got {got}") from error
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"setting {where}: {first['msg']}, got {got}") from error
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,62 +1,59 @@
-"""Run a grid of cells on one model and write each result as soon as it is there.
+"""Run a grid of cells and write each result as soon as it is there.
 
-1. Resolve every name before anything is computed.
-2. Load the model. For each task tokenise the pairs; leave out cells whose result is in the folder already.
-3. For each method score all bases that lack a result, in one go, so that they share passes and fields.
+1. Plan: which groups of cells, each of one model, task, seed and method. Resolve every name before anything is
+   computed.
+2. Load each model once. For each task and seed tokenise the pairs once; leave out cells whose result is in the folder.
+3. Claim a group, so that no other process on the folder computes it too; score all its bases that lack a result in one
+   go, so that they share passes and fields.
 4. For each basis rank the nodes, evaluate the curve under each ablation, summarise, write.
+5. Groups that others held come last, when they have let go: what they have written is then there.
 
-A cell that cannot be computed is noted and the others go on; what has been written stays, whatever happens later.
+A cell that cannot be computed is noted, with its reason, and the others go on; what has been written stays, whatever
+happens later. A cell that failed before is computed again on request (`RunConfig.retry`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import torch
 
 from harness.ablation import check_ablation
 from harness.attribution import Method, Progress, Scores, load_method
-from harness.bases import Basis, basis_file, bind_basis, find_basis
+from harness.bases import Basis, BasisFactory, bind_basis, find_basis
 from harness.cache import write_atomically
-from harness.circuits import ErrorTreatment, Ranking, rank_nodes
+from harness.circuits import rank_nodes
 from harness.clock import Clock, Report, quiet
 from harness.config import RunConfig
-from harness.curves import evaluate
 from harness.errors import UserError
+from harness.grid.cells import Pairs, compute_cell, content_hash
+from harness.grid.claims import claim
+from harness.grid.failures import Failure, forget_failure, reason_of, record_failure, recorded_failure
+from harness.grid.plan import Group, plan_groups
+from harness.loading import Say, load_model, say_nothing
 from harness.metrics import scoring_metric
 from harness.models.adapter import Model
-from harness.models.names import ModelSource, file_sha256, fingerprint, load_hf, resolve_model
 from harness.prompts import PromptSet, Scoring
-from harness.results import (
-    RankingArrays,
-    describe_environment,
-    make_result,
-    pack_arrays,
-    read_result,
-    write_result,
-)
-from harness.schema import Cell, Data, PairCounts, Result, Timing, result_name
+from harness.results import read_result, write_result
+from harness.schema import Cell, Result, result_name
 from harness.selection import Filter, load_prompts
-from harness.statistics import summarise
 from harness.tasks import Split, Task, load_task
 
 # What ends a cell and not the run.
 CELL_ERRORS = (UserError, torch.OutOfMemoryError)
 
+Each = Callable[[Result, Path], None]
+"""Takes a result that was just computed, and the path of its JSON."""
 
-@dataclass(frozen=True)
-class Failure:
-    """A cell that has no result, and why."""
 
-    cell: str
-    reason: str
+def _ignore(result: Result, path: Path) -> None:
+    """Do nothing with a result."""
 
 
 @dataclass(frozen=True)
@@ -69,92 +66,78 @@ class RunReport:
     folder: Path
 
 
-def say_nothing(line: str) -> None:
-    """Drop a line."""
+@dataclass(frozen=True)
+class _Names:
+    """Everything that the cells of a run name, resolved."""
 
-
-def load_model(
-    name: str = "smollm2-135m",
-    dtype: str = "float32",
-    device: str = "auto",
-    say: Callable[[str], None] = say_nothing,
-) -> tuple[Model, str]:
-    """Return a model and the hash of its files (a hub model's commit).
-
-    `name` is registered, a local Hugging Face folder, or a hub name. Raises UserError if it cannot be had.
-    """
-    chosen = _device(device)
-    source: ModelSource = resolve_model(name, say)
-    say(f"loading {source.label}")
-    hf, tokenizer = load_hf(source, getattr(torch, dtype), chosen)
-    path = Path(source.path)
-    digest = fingerprint(path) if path.is_dir() else str(getattr(hf.config, "_commit_hash", None) or source.path)
-    return Model(source.name, hf, tokenizer), digest
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"device '{name}' cannot be used ({reason}): valid: auto, cpu, cuda, cuda:N") from error
-    return device
+    tasks: Mapping[str, Task]
+    methods: Mapping[str, Method]
+    factories: Mapping[str, BasisFactory]
+    hashes: Mapping[str, dict[str, str]]
 
 
 def run(
-    config: RunConfig | None = None, *, report: Report = quiet, say: Callable[[str], None] = say_nothing
+    config: RunConfig | None = None, *, report: Report = quiet, say: Say = say_nothing, each: Each = _ignore
 ) -> RunReport:
     """Compute every cell of `config` that `config.out` does not hold yet.
 
-    `report` is called with progress, `say` with lines worth keeping. A cell that cannot be computed is listed in
-    the report's failures and the others go on. Raises UserError for a name that is not known, a model that cannot
-    be had and a folder that cannot be written, the disk being full for one.
+    `report` is called with progress, `say` with lines worth keeping, `each` with every new result. A cell that cannot
+    be computed is listed in the report's failures and the others go on. Raises UserError for a name that is not known,
+    a model that cannot be had and a folder that cannot be written, the disk being full for one.
     """
     config = config or RunConfig()
-    tasks = [load_task(name) for name in config.tasks]
-    methods = {name: load_method(name) for name in config.methods}
-    for name in config.ablation:
-        check_ablation(name)
-    hashes = {name: _content_hash(name) for name in config.bases}
-    factories = {name: find_basis(name) for name in config.bases}
+    groups = plan_groups(config)
+    names = _resolve(groups)
     _check_folder(config.out)
-    model, model_hash = load_model(config.model, config.dtype, config.device, say)
-    bases = {name: bind_basis(name, factory, model) for name, factory in factories.items()}
-    _check_distinct("tasks", [task.name for task in tasks])
+    clock = Clock(report, groups)
+    results: list[Result] = []
+    failures: list[Failure] = []
+    reused = 0
+    by_model = [(name, list(members)) for name, members in groupby(groups, lambda group: group.shared.model)]
+    for model_name, members in by_model:
+        try:
+            grid = _on_model(config, names, model_name, members, say, each)
+        except UserError as error:
+            if len(by_model) == 1:
+                raise
+            failures.append(Failure(model_name, reason_of(error)))
+            continue
+        later = [group for group in members if not grid.run_group(group, clock, wait=False)]
+        if later:
+            say(f"another process computes {len(later)} groups of cells of this run: waiting for what it leaves")
+        for group in later:
+            grid.run_group(group, clock, wait=True)
+        results += grid.results
+        failures += grid.failures
+        reused += grid.reused
+    return RunReport(tuple(results), reused, tuple(failures), config.out)
+
+
+def _on_model(
+    config: RunConfig, names: _Names, model_name: str, groups: Sequence[Group], say: Say, each: Each
+) -> _Grid:
+    """Load a model and bind the bases that its groups name; raises UserError for what cannot be had."""
+    model, model_hash = load_model(model_name, config.dtype, config.device, say)
+    bound = dict.fromkeys(name for group in groups for name in group.bases)
+    bases = {name: bind_basis(name, names.factories[name], model) for name in bound}
     _check_distinct("bases", [basis.name for basis in bases.values()])
+    return _Grid(config, names, model_name, model, model_hash, bases, say, each)
+
+
+def _resolve(groups: Sequence[Group]) -> _Names:
+    def named(values: Iterator[str]) -> list[str]:
+        return list(dict.fromkeys(values))
+
+    tasks = {name: load_task(name) for name in named(group.shared.task for group in groups)}
+    methods = {name: load_method(name) for name in named(group.shared.method for group in groups)}
+    for name in named(treatment.ablation for group in groups for treatment in group.treatments):
+        check_ablation(name)
+    bases = named(name for group in groups for name in group.bases)
     # what a file says may change while the run goes on: it counts as it was when it was loaded
-    options = {
-        basis.name: hashes[name] | ({"content": basis.content} if basis.content else {})
-        for name, basis in bases.items()
-    }
-    grid = _Grid(config, model, model_hash, {basis.name: basis for basis in bases.values()}, options, say)
-    curves = sum(len(_treatments(basis, config)) for basis in bases.values()) * len(config.ablation)
-    clock = Clock(report, len(tasks), config.methods, curves)
-    for task in tasks:
-        grid.run_task(task, methods, clock)
-    return RunReport(tuple(grid.results), grid.reused, tuple(grid.failures), config.out)
-
-
-def _treatments(basis: Basis, config: RunConfig) -> Sequence[ErrorTreatment]:
-    """How a basis' errors are treated; one without an error has one cell, whatever is asked of the others."""
-    return config.error if basis.has_error else ("score",)
-
-
-def _content_hash(basis: str) -> dict[str, str]:
-    """The hash of the local file or folder that a basis comes from: its content can change under its name."""
-    file = basis_file(basis)
-    option = str(file[0]) if file else basis.partition(":")[2]
-    before, pattern, _ = option.partition("{layer}")
-    path = Path(before.rpartition("/")[0] if pattern else option).expanduser()
-    if not option or not path.exists():
-        return {}
-    kinds = ("*.safetensors", "*.json", "*.yaml")
-    files = sorted(file for kind in kinds for file in path.rglob(kind)) if path.is_dir() else [path]
-    lines = [f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n" for file in files]
-    return {"basis_sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
+    hashes = {name: content_hash(name) for name in bases}
+    factories = {name: find_basis(name) for name in bases}
+    _check_distinct("tasks", [task.name for task in tasks.values()])
+    return _Names(tasks, methods, factories, hashes)
 
 
 def _check_folder(folder: Path) -> None:
@@ -170,116 +153,156 @@ def _check_distinct(kind: str, names: Sequence[str]) -> None:
             raise UserError(f"two {kind} are called '{name}', so results could not be told apart: rename one")
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """A task's prompts and how they were counted."""
-
-    task: Task
-    discovery: PromptSet
-    evaluation: PromptSet
-
-    @property
-    def data(self) -> Data:
-        def counts(prompts: PromptSet) -> PairCounts:
-            return PairCounts(**vars(prompts.usage))
-
-        digest = hashlib.sha256((self.discovery.digest + self.evaluation.digest).encode()).hexdigest()[:16]
-        return Data(discovery=counts(self.discovery), evaluation=counts(self.evaluation), hash=digest)
-
-
 class _Grid:
     """The cells of one run on one loaded model."""
 
     def __init__(
         self,
         config: RunConfig,
+        names: _Names,
+        model_name: str,
         model: Model,
         model_hash: str,
         bases: Mapping[str, Basis],
-        options: Mapping[str, dict[str, str]],
-        say: Callable[[str], None],
+        say: Say,
+        each: Each,
     ) -> None:
         self.config = config
+        self.names = names
+        self.model_name = model_name
         self.model = model
         self.model_hash = model_hash
         self.bases = bases
-        self.options = options
         self.say = say
+        self.each = each
         self.results: list[Result] = []
         self.failures: list[Failure] = []
         self.reused = 0
+        self.without_pairs: set[tuple[str, int]] = set()
+        # groups of one task and seed follow each other: the last pairs are the ones that are asked for again
+        self.pairs = lru_cache(maxsize=1)(self._load_pairs)
 
-    def run_task(self, task: Task, methods: Mapping[str, Method], clock: Clock) -> None:
-        """Compute a task's cells, method by method."""
+    def run_group(self, group: Group, clock: Clock, *, wait: bool) -> bool:
+        """Compute a group's cells; False, and nothing is done, if another process does so and `wait` is not set."""
+        with claim(self.config.out, group, wait=wait) as ours:
+            if ours:
+                if pairs := self._pairs(group):
+                    self._run_claimed(group, pairs, clock)
+                clock.finish(group)
+        return ours
+
+    def _pairs(self, group: Group) -> Pairs | None:
+        """The pairs of a group; None, noted once, where its task has none."""
+        key = group.shared.task, group.shared.seed
+        if key in self.without_pairs:
+            return None
         try:
-            discovery = self._prompts(task, "discovery")
-            pairs = _Pairs(task, discovery, self._prompts(task, self.config.split, discovery.slot_names))
+            return self.pairs(*key)
         except UserError as error:
-            self._fail(task.name, error)
-            clock.finish(task.name, clock.task)
+            self.without_pairs.add(key)
+            self._fail(self._named(group), reason_of(error))
+            return None
+
+    def _run_claimed(self, group: Group, pairs: Pairs, clock: Clock) -> None:
+        wanted: dict[str, list[Cell]] = {}
+        for basis, cell in self._cells(group):
+            name = result_name(cell, self.model_hash, pairs.data.hash)
+            path = self.config.out / f"{name}.json"
+            if path.exists():
+                self.results.append(read_result(path))
+                self.reused += 1
+            elif not self.config.retry and (reason := recorded_failure(self.config.out, name)):
+                self._fail(_label(cell), f"{reason} (failed before; --retry computes it again)")
+            else:
+                wanted.setdefault(basis, []).append(cell)
+        if not wanted:
             return
-        for method_name, method in methods.items():
-            wanted: dict[str, list[Cell]] = {}
-            for cell in self._cells(task.name, method_name):
-                path = self.config.out / f"{result_name(cell, self.model_hash, pairs.data.hash)}.json"
-                if path.exists():
-                    self.results.append(read_result(path))
-                    self.reused += 1
-                    clock.finish(task.name, clock.CURVE)
-                else:
-                    wanted.setdefault(cell.basis, []).append(cell)
-            label = f"{task.name} {method_name}"
-            cost = clock.costs[method_name]
-            if not wanted:
-                clock.finish(label, cost)
-                continue
-            began = time.perf_counter()
-            scores = self._scores(label, method, pairs.discovery, list(wanted), clock.part(label, cost))
-            seconds = (time.perf_counter() - began) / len(wanted)
-            clock.finish(label, cost)
-            for basis, cells in wanted.items():
-                for cell in cells:
-                    if basis in scores:
-                        progress = clock.part(f"{label} {basis}", clock.CURVE)
-                        self._run_cell(cell, pairs, scores[basis], seconds, progress)
-                    clock.finish(f"{label} {basis}", clock.CURVE)
+        began = time.perf_counter()
+        scores = self._scores(group, pairs, wanted, list(wanted), clock.scoring(group))
+        seconds = {"attribution": (time.perf_counter() - began) / len(wanted)}
+        done = 0
+        for basis, cells in wanted.items():
+            for cell in cells:
+                if basis in scores:
+                    self._run_cell(cell, self.bases[basis], pairs, scores[basis], seconds, clock.curve(group, done))
+                done += 1
 
     def _scores(
-        self, label: str, method: Method, prompts: PromptSet, bases: Sequence[str], progress: Progress
+        self,
+        group: Group,
+        pairs: Pairs,
+        wanted: Mapping[str, Sequence[Cell]],
+        bases: Sequence[str],
+        progress: Progress,
     ) -> dict[str, Scores]:
         """Scores by basis; one that cannot be scored is noted, and spoils the passes it shares for no other."""
         chosen = [self.bases[name] for name in bases]
+        method = self.names.methods[group.shared.method]
         try:
-            return method(self.model, prompts, chosen, seed=self.config.seed, progress=progress)
+            scores = method(self.model, pairs.discovery, chosen, seed=group.shared.seed, progress=progress)
+            return {name: scores[basis.name] for name, basis in zip(bases, chosen, strict=True)}
         except CELL_ERRORS as error:
             if len(bases) == 1:
-                self._fail(f"{label} {bases[0]}", error)
+                reason = reason_of(error)
+                self._fail(self._named(group, group.shared.method, chosen[0].name), reason)
+                for cell in wanted[bases[0]]:
+                    self._record_failure(cell, pairs, reason)
                 return {}
-        alone = (self._scores(label, method, prompts, [name], progress) for name in bases)
+        alone = (self._scores(group, pairs, wanted, [name], progress) for name in bases)
         return {name: scores for found in alone for name, scores in found.items()}
 
     def _run_cell(
-        self, cell: Cell, pairs: _Pairs, scores: Scores, attribution_seconds: float, progress: Progress
+        self,
+        cell: Cell,
+        basis: Basis,
+        pairs: Pairs,
+        scores: Scores,
+        seconds: dict[str, float],
+        progress: Progress,
     ) -> None:
         try:
-            result, arrays = self._computed(cell, pairs, scores, attribution_seconds, progress)
+            ranking = rank_nodes(
+                scores, basis, rank=cell.rank, positions=cell.positions, error=cell.error, limit=max(cell.grid)
+            )
+            result, arrays = compute_cell(
+                cell, self.model, self.model_hash, basis, ranking, pairs, seconds=seconds, progress=progress
+            )
         except CELL_ERRORS as error:
-            treatment = [cell.error] if self.bases[cell.basis].has_error else []
-            self._fail(" ".join([cell.task, cell.method, cell.basis, cell.ablation, *treatment]), error)
+            self._fail(_label(cell), reason_of(error))
+            self._record_failure(cell, pairs, reason_of(error))
             return
         # a result that cannot be written ends the run: the next could not be written either
-        write_result(self.config.out, result, arrays)
+        path = write_result(self.config.out, result, arrays)
+        forget_failure(self.config.out, result.name)
         self.results.append(result)
+        self.each(result, path)
 
-    def _fail(self, what: str, error: BaseException) -> None:
-        self.failures.append(Failure(what, str(error).strip().partition("\n")[0]))
+    def _named(self, group: Group, *more: str) -> str:
+        return " ".join(
+            [
+                self.names.tasks[group.shared.task].name,
+                *more,
+                *([f"seed {group.shared.seed}"] if group.shared.seed else []),
+            ]
+        )
 
-    def _prompts(self, task: Task, split: Split, slot_names: Sequence[str] = ()) -> PromptSet:
+    def _fail(self, what: str, reason: str) -> None:
+        self.failures.append(Failure(what, reason))
+
+    def _record_failure(self, cell: Cell, pairs: Pairs, reason: str) -> None:
+        record_failure(self.config.out, result_name(cell, self.model_hash, pairs.data.hash), cell, reason)
+
+    def _load_pairs(self, task_name: str, seed: int) -> Pairs:
+        task = self.names.tasks[task_name]
+        discovery = self._prompts(task, "discovery", seed)
+        return Pairs(discovery, self._prompts(task, self.config.split, seed, discovery.slot_names))
+
+    def _prompts(self, task: Task, split: Split, seed: int, slot_names: Sequence[str] = ()) -> PromptSet:
         config = self.config
         wanted = config.n_discovery if split == "discovery" else config.n_evaluation
         scoring = Scoring(scoring_metric(config.metric), config.answers, config.chat)
         filtered = Filter(scoring, config.require_correct)
-        prompts = load_prompts(task, split, wanted, config.seed, self.model, filtered, slot_names)
+        prompts = load_prompts(task, split, wanted, seed, self.model, filtered, slot_names)
         if prompts.usage.unusable or prompts.usage.shared or prompts.n_pairs < wanted:
             self.say(f"{task.name} {split}: {wanted} pairs asked for, {prompts.usage}")
         if slot_names and (new := prompts.slot_names[len(slot_names) :]):
@@ -289,15 +312,22 @@ class _Grid:
             )
         return prompts
 
-    def _cells(self, task: str, method: str) -> Iterator[Cell]:
+    def _cells(self, group: Group) -> Iterator[tuple[str, Cell]]:
+        """A group's cells and the bases that they ask for; a basis without an error has one treatment of it."""
         config = self.config
-        for name, basis in self.bases.items():
-            for ablation, error in product(config.ablation, _treatments(basis, config)):
-                yield Cell(
-                    model=config.model,
-                    task=task,
-                    basis=name,
-                    method=method,
+        asked = dict.fromkeys(
+            (t.basis, t.ablation, t.error if self.bases[t.basis].has_error else "score") for t in group.treatments
+        )
+        for name, ablation, error in asked:
+            basis = self.bases[name]
+            content = {"content": basis.content} if basis.content else {}
+            yield (
+                name,
+                Cell(
+                    model=self.model_name,
+                    task=self.names.tasks[group.shared.task].name,
+                    basis=basis.name,
+                    method=group.shared.method,
                     ablation=ablation,
                     positions=config.positions,
                     rank=config.rank,
@@ -305,63 +335,19 @@ class _Grid:
                     n_discovery=config.n_discovery,
                     n_evaluation=config.n_evaluation,
                     split=config.split,
-                    seed=config.seed,
+                    seed=group.shared.seed,
                     dtype=config.dtype,
                     metric=config.metric,
                     answers=config.answers,
                     chat=config.chat,
                     require_correct=config.require_correct,
                     grid=config.sizes,
-                    options=dict(self.options[name]),
-                )
-
-    def _computed(
-        self, cell: Cell, pairs: _Pairs, scores: Scores, attribution_seconds: float, progress: Progress
-    ) -> tuple[Result, bytes]:
-        basis = self.bases[cell.basis]
-        began = time.perf_counter()
-        ranking = rank_nodes(
-            scores, basis, rank=cell.rank, positions=cell.positions, error=cell.error, limit=max(cell.grid)
-        )
-        curve = evaluate(
-            self.model,
-            pairs.evaluation,
-            basis,
-            ranking,
-            cell.grid,
-            ablation=check_ablation(cell.ablation),
-            error=cell.error,
-            seed=cell.seed,
-            progress=progress,
-        )
-        evaluated = time.perf_counter()
-        statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
-        seconds = {
-            "attribution": attribution_seconds,
-            "curve": evaluated - began,
-            "statistics": time.perf_counter() - evaluated,
-        }
-        arrays = pack_arrays(curve, _arrays(ranking))
-        environment = describe_environment(
-            str(self.model.device), cell.dtype, torch.get_num_threads(), self.model_hash, pairs.data.hash
-        )
-        timing = Timing(seconds=seconds, peak_memory_bytes=_peak_memory(self.model.device))
-        return make_result(cell, curve, statistics, arrays, pairs.data, environment, timing), arrays
+                    options={**self.names.hashes[name], **content},
+                ),
+            )
 
 
-def _arrays(ranking: Ranking) -> RankingArrays:
-    units = torch.where(ranking.is_error, -1, ranking.unit)
-    layer, slot, unit = (part.int().numpy() for part in (ranking.layer, ranking.slot, units))
-    return RankingArrays(layer, slot, unit, ranking.score.float().numpy())
-
-
-def _peak_memory(device: torch.device) -> int | None:
-    """Peak memory of the device, or resident memory of the process on a CPU, in bytes."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def _label(cell: Cell) -> str:
+    treatment = [cell.error] if cell.error != "score" else []
+    seed = [f"seed {cell.seed}"] if cell.seed else []
+    return " ".join([cell.task, cell.method, cell.basis, cell.ablation, *treatment, *seed])

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from harness.check_task import TaskReport, check_task
 from harness.cli import app
 from harness.errors import UserError
+from harness.loading import load_model
 from harness.models.adapter import Model
-from harness.runner import load_model
 from harness.tasks import TASKS, load_task
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "adding-a-task.md").read_text("utf-8")

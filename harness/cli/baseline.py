@@ -35,7 +35,7 @@ def baseline(
 
     from harness.baseline import baseline_markdown, baseline_table, measure_baseline
     from harness.cache import write_atomically
-    from harness.runner import load_model
+    from harness.loading import load_model
 
     def say(line: str) -> None:
         typer.echo(line, err=True)

@@ -23,9 +23,9 @@ def check(
 ) -> None:
     """Check a basis on a model: its contract, how much it explains, its speed. Exit status 1 if it fails."""
     asked = {"model": model, "dtype": dtype, "device": device}
-    from harness.config import make_config
+    from harness.config import ModelConfig, make_settings
 
-    settings = make_config({name: value for name, value in asked.items() if value is not None}, None)
+    settings = make_settings(ModelConfig, {name: value for name, value in asked.items() if value is not None})
     try:
         chosen = [int(layer) for layer in layers.split(",")] if layers is not None else None
     except ValueError:
@@ -35,7 +35,7 @@ def check(
 
     from harness.bases import bind_basis, find_basis
     from harness.check import check_basis, check_table
-    from harness.runner import load_model
+    from harness.loading import load_model
     from harness.sample import TEXT, read_text
 
     texts = [TEXT if text is None else read_text(text)]

@@ -29,7 +29,7 @@ def check_task(
 
     from harness.check_task import check_task as check_rows
     from harness.check_task import task_check_table
-    from harness.runner import load_model
+    from harness.loading import load_model
     from harness.tasks import load_task
 
     found = load_task(task)

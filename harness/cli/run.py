@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.app import app, progress_bar
-from harness.cli.options import Answers, Chat, Config, Device, Dtype, Model
+from harness.cli.options import Answers, Chat, Config, Device, Dtype
 
 
 @app.command()
 def run(
-    model: Model = None,
+    model: Annotated[str | None, typer.Option(help="Names, local Hugging Face folders, or hub names.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Names or folders, separated by commas.")] = None,
     bases: Annotated[str | None, typer.Option(help="Names or path/to/file.py:Name.")] = None,
     methods: Annotated[str | None, typer.Option(help="Attribution methods.")] = None,
@@ -33,9 +33,10 @@ def run(
     sizes: Annotated[str | None, typer.Option(help="Circuit sizes (default: 1-2-3-5-7 a decade).")] = None,
     n_discovery: Annotated[int | None, typer.Option(help="Pairs to score nodes on.")] = None,
     n_evaluation: Annotated[int | None, typer.Option(help="Pairs to evaluate circuits on.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the pairs, and of whatever is drawn.")] = None,
+    seed: Annotated[str | None, typer.Option(help="Seeds of the pairs, and of whatever is drawn.")] = None,
     dtype: Dtype = None,
     device: Device = None,
+    retry: Annotated[bool | None, typer.Option("--retry", help="Compute cells again that failed before.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for results (default: runs).")] = None,
     config: Config = None,
 ) -> None:

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from harness.cache import atomic_folder, write_atomically
 from harness.errors import UserError
+from harness.loading import load_model
 from harness.models.adapter import Model
 from harness.models.names import resolve_model
-from harness.runner import load_model
 from harness.sites import Site, SiteKind
 from harness.training.card import write_card
 from harness.training.checkpoint import load_checkpoint, save_checkpoint

@@ -1,0 +1,1 @@
+"""Grids of cells: what is to be computed, who computes it, one cell, and what failed."""
