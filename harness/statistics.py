@@ -268,14 +268,16 @@ def log_mean(
         part = (end - logs[after - 1]) / (logs[after] - logs[after - 1])
         last = (1 - part) * values[after - 1] + part * values[after]
     logs, values = np.append(logs[:after], end), np.concatenate([values[:after], last[None]])
-    mean: Floats = np.trapezoid(transform(values), logs / end, axis=0)
+    steps = np.diff(logs / end) / 2
+    mean: Floats = (np.append(steps, 0) + np.append(0, steps)) @ transform(values)
     return mean
 
 
 def _nodes_at(curve: Curve, f: Floats, threshold: float) -> Floats:
-    # Accumulated from the largest size down: a later dip undoes an earlier success.
-    dips = np.flip(np.logical_or.accumulate(np.flip(f < threshold, axis=0), axis=0), axis=0)
-    nodes: Floats = np.append(curve.size, curve.total_nodes)[dips.sum(axis=0)].astype(np.float64)
+    # What comes after the last dip: a later one undoes an earlier success.
+    places = np.arange(1, len(f) + 1, dtype=np.int32)[:, None]
+    after_dips = ((f < threshold) * places).max(axis=0)
+    nodes: Floats = np.append(curve.size, curve.total_nodes)[after_dips].astype(np.float64)
     return nodes
 
 

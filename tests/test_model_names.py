@@ -206,10 +206,25 @@ def test_no_network_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_fingerprint_is_the_stated_hash(folder: Path) -> None:
     files = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
-    stated = "".join(f"{f} {hashlib.sha256((folder / f).read_bytes()).hexdigest()}\n" for f in files)
+    config = json.loads((folder / "config.json").read_bytes())
+    del config["transformers_version"]
+    contents = [json.dumps(config, sort_keys=True).encode(), *((folder / f).read_bytes() for f in files[1:])]
+    lines = (f"{f} {hashlib.sha256(said).hexdigest()}\n" for f, said in zip(files, contents, strict=True))
+    stated = "".join(lines)
     assert names.fingerprint(folder) == hashlib.sha256(stated.encode()).hexdigest()
     (folder / "README.md").write_text("of no consequence")
     assert names.fingerprint(folder) == hashlib.sha256(stated.encode()).hexdigest()
+
+
+def test_fingerprint_is_of_the_model_not_of_who_saved_it(folder: Path) -> None:
+    before = names.fingerprint(folder)
+    config = json.loads((folder / "config.json").read_bytes())
+    (folder / "config.json").write_text(json.dumps(config | {"transformers_version": "9.9.9"}))
+    assert names.fingerprint(folder) == before
+    (folder / "config.json").write_text(json.dumps(config | {"rope_theta": 1.0}))
+    assert names.fingerprint(folder) != before
+    (folder / "config.json").write_text("[1]")
+    assert names.fingerprint(folder) != before
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])

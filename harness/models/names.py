@@ -1,6 +1,7 @@
 """From what a user calls a model to a loaded Hugging Face model: named, in a local folder, or on the hub."""
 
 import hashlib
+import json
 import re
 import time
 from collections.abc import Callable
@@ -155,13 +156,25 @@ def _why_not_loaded(source: ModelSource, error: BaseException) -> str:
 def fingerprint(path: Path) -> str:
     """Return the sha256, in hex, over the sorted (relative name, sha256) of the model files in `path`.
 
-    These are the configuration, the weights and the tokenizer. Hashes of single files are remembered in the
-    cache. Raises UserError when `path` is not a model folder.
+    These are the configuration, the weights and the tokenizer. Of the configuration, the version of transformers that
+    wrote it counts for nothing: the same model saved by another version is the same model. Hashes of single files are
+    remembered in the cache. Raises UserError when `path` is not a model folder.
     """
     _check_folder(path)
     files = {file for pattern in _FINGERPRINTED for file in path.glob(pattern) if file.is_file()}
-    lines = sorted(f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n" for file in files)
+    lines = sorted(f"{file.relative_to(path).as_posix()} {_model_file_sha256(file)}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _model_file_sha256(file: Path) -> str:
+    if file.name != "config.json":
+        return file_sha256(file)
+    try:
+        config: dict[str, object] = dict(json.loads(file.read_bytes()))
+    except (ValueError, TypeError):  # whatever it is, it is no configuration
+        return file_sha256(file)
+    said = {name: value for name, value in config.items() if name != "transformers_version"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def file_sha256(file: Path) -> str:
