@@ -107,11 +107,12 @@ class PairCounts(_Record):
 
 
 class Data(_Record):
-    """The pairs of a cell and the hash of the usable ones."""
+    """The pairs of a cell, the hash of the usable ones, and the names of the positions that its ranking numbers."""
 
     discovery: PairCounts
     evaluation: PairCounts
     hash: Line
+    slot_names: list[Line] = []
 
 
 class Environment(_Record):

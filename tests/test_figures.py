@@ -1,4 +1,4 @@
-"""The figure and the tables: what is drawn and printed is what the results say."""
+"""The curves that a run ends with, and the tables: what is drawn and printed is what the results say."""
 
 from io import StringIO
 from pathlib import Path
@@ -102,12 +102,15 @@ def test_panels_hold_the_curves_of_their_task() -> None:
         made((0, 0, 0.2, 0.3), task="greater-than", basis="sae"),
     ]
     figure = draw_curves(results)
-    # Sorted tasks are columns; faithfulness is above completeness.
-    assert [axis.get_title("left") for axis in figure.axes] == ["greater-than", "ioi", "", ""]
+    # Sorted tasks are columns, their mean is the last; faithfulness is above completeness.
+    titles = [axis.get_title("left") for axis in figure.axes]
+    assert titles == ["greater-than", "ioi", "mean of 2 tasks", "", "", ""]
     assert np.array_equal(lines(figure, 1, "sae")[0], np.transpose([SIZES, [0.1, 0.4, 0.8, 1.0]]))
     assert np.array_equal(lines(figure, 1, "neurons")[0], np.transpose([SIZES, [0, 0.1, 0.5, 0.9]]))
-    assert np.allclose(lines(figure, 3, "neurons")[0], np.transpose([SIZES, [1, 0.9, 0.5, 0.1]]))
+    assert np.allclose(lines(figure, 4, "neurons")[0], np.transpose([SIZES, [1, 0.9, 0.5, 0.1]]))
     assert lines(figure, 0, "neurons") == []
+    assert np.allclose(lines(figure, 2, "sae")[0], np.transpose([SIZES, [0.05, 0.2, 0.5, 0.65]]))
+    assert lines(figure, 2, "neurons") == []  # it has not been measured on every task
     assert all(axis.get_xscale() == "log" for axis in figure.axes)
     assert figure.get_suptitle() == "toy\nmean ablation, 40 evaluation pairs, 95 % bootstrap intervals"
     names = [entry.get_text() for entry in figure.legends[0].get_texts()]
@@ -126,17 +129,27 @@ def test_bands_span_the_intervals() -> None:
 def test_more_than_four_tasks_wrap_and_methods_get_a_line_style() -> None:
     results = [made(task=f"task{i}", method=method) for i in range(5) for method in ("ig", "relp")]
     figure = draw_curves(results)
-    assert [axis.get_title("left") for axis in figure.axes if axis.get_title("left")] == [f"task{i}" for i in range(5)]
-    assert len(figure.axes) == 10
+    titles = [axis.get_title("left") for axis in figure.axes if axis.get_title("left")]
+    assert titles == [*(f"task{i}" for i in range(5)), "mean of 5 tasks"]
+    assert len(figure.axes) == 12
+    assert len({axis.get_position().y0 for axis in figure.axes}) == 4  # two blocks of two rows
     styles = {line.get_linestyle() for line in figure.axes[0].lines if line.get_color() == LOOKS["sae"][0]}
     assert len(styles - {"None"}) == 2
     assert [entry.get_text() for entry in figure.legends[0].get_texts()] == ["sae", "ig", "relp"]
 
 
-def test_results_that_differ_in_a_setting_do_not_share_a_panel_but_seeds_do() -> None:
-    figure = draw_curves([made(ablation="mean"), made(ablation="zero"), made(ablation="zero", seed=1)])
-    assert [axis.get_title("left") for axis in figure.axes[:2]] == ["ioi\nmean", "ioi\nzero"]
-    assert [len(lines(figure, panel, "sae")) for panel in (0, 1)] == [1, 2]
+def test_results_that_differ_in_a_setting_do_not_share_a_panel_and_seeds_are_averaged() -> None:
+    figure = draw_curves(
+        [made(ablation="mean"), made((0.1, 0.2, 0.8, 1.0), ablation="zero"), made(ablation="zero", seed=1)]
+    )
+    assert [axis.get_title("left") for axis in figure.axes[:2]] == ["ioi\nablation mean", "ioi\nablation zero"]
+    assert [len(lines(figure, panel, "sae")) for panel in (0, 1)] == [1, 1]
+    assert np.allclose(lines(figure, 1, "sae")[0][:, 1], [0.1, 0.3, 0.8, 1.0])
+    (band,) = figure.axes[1].collections
+    points = np.asarray(band.get_paths()[0].vertices)
+    at = points[np.isclose(points[:, 0], 10), 1]
+    assert (at.min(), at.max()) == pytest.approx((0.2, 0.4))  # the seeds' range, not their intervals
+    assert "the range of 2 seeds" in " ".join(figure.get_suptitle().split())
 
 
 def test_values_beyond_the_edge_are_marked_there() -> None:

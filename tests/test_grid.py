@@ -107,6 +107,7 @@ def test_models_and_seeds_are_axes_of_a_run(
     assert (failure.cell, "no model folder" in failure.reason) == (str(missing), True)
     with pytest.raises(UserError, match="no model folder"):
         runner.run(make_config(asked | {"model": [str(missing)]}))
+    assert {tuple(r.data.slot_names) for r in report.results} == {("end-4", "end-3", "end-2", "end-1", "end")}
     # each is the cell that a run of it alone gives
     alone = runner.run(make_config(asked | {"model": [both[2]], "seed": 1, "out": tmp_path / "alone"}))
     (same,) = (r for r in report.results if r.name == alone.results[0].name)

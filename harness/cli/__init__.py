@@ -1,6 +1,36 @@
 """The command line: a file a command."""
 
-from harness.cli import baseline, check, check_task, list_names, run, show, train
+from harness.cli import (
+    baseline,
+    check,
+    check_task,
+    evaluate,
+    figures,
+    leaderboard,
+    list_names,
+    report,
+    reproduce,
+    run,
+    show,
+    train,
+    validate,
+)
 from harness.cli.app import app, command
 
-__all__ = ["app", "baseline", "check", "check_task", "command", "list_names", "run", "show", "train"]
+__all__ = [
+    "app",
+    "baseline",
+    "check",
+    "check_task",
+    "command",
+    "evaluate",
+    "figures",
+    "leaderboard",
+    "list_names",
+    "report",
+    "reproduce",
+    "run",
+    "show",
+    "train",
+    "validate",
+]

@@ -39,7 +39,12 @@ class Pairs:
             return PairCounts(**vars(prompts.usage))
 
         digest = hashlib.sha256((self.discovery.digest + self.evaluation.digest).encode()).hexdigest()[:16]
-        return Data(discovery=counts(self.discovery), evaluation=counts(self.evaluation), hash=digest)
+        return Data(
+            discovery=counts(self.discovery),
+            evaluation=counts(self.evaluation),
+            hash=digest,
+            slot_names=list(self.evaluation.slot_names),
+        )
 
 
 def content_hash(basis: str) -> dict[str, str]:

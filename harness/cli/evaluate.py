@@ -1,0 +1,92 @@
+"""The command `basisbench evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.app import app, progress_bar
+from harness.cli.options import Answers, Chat, Device, Dtype, Model
+from harness.errors import UserError
+
+NOT_SETTINGS = ("scores", "template", "name", "out")
+
+
+@app.command()
+def evaluate(
+    scores: Annotated[Path | None, typer.Option(help="Scores file, or a result whose ranking counts.")] = None,
+    template: Annotated[Path | None, typer.Option(help="Write an empty scores file here, and do no more.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the method (default: the file's).")] = None,
+    model: Model = None,
+    task: Annotated[str | None, typer.Option(help="Name, folder or .yaml file (default: the file's).")] = None,
+    basis: Annotated[str | None, typer.Option(help="Name or path/to/file.py:Name (default: the file's).")] = None,
+    ablation: Annotated[str | None, typer.Option(help="mean, zero, mean_clean, resample, counterfactual.")] = None,
+    positions: Annotated[str | None, typer.Option(help="kept or pooled (default: what the file has).")] = None,
+    rank: Annotated[str | None, typer.Option(help="abs or signed.")] = None,
+    error: Annotated[str | None, typer.Option(help="Error nodes: score, keep or remove.")] = None,
+    split: Annotated[str | None, typer.Option(help="evaluation, heldout or heldout_templates.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="logit_difference, log_probability or probability_difference.")
+    ] = None,
+    answers: Answers = None,
+    chat: Chat = None,
+    require_correct: Annotated[
+        bool | None, typer.Option("--require-correct", help="Use only pairs that the model gets right.")
+    ] = None,
+    sizes: Annotated[str | None, typer.Option(help="Circuit sizes (default: 1-2-3-5-7 a decade).")] = None,
+    n_discovery: Annotated[int | None, typer.Option(help="Pairs that the scores were made with.")] = None,
+    n_evaluation: Annotated[int | None, typer.Option(help="Pairs to evaluate circuits on.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the pairs, and of whatever is drawn.")] = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    out: Annotated[Path, typer.Option(help="Folder for the result.")] = Path("runs"),
+) -> None:
+    """Give a ranking made by any method, over a known basis, its curve and its row."""
+    options: dict[str, Any] = {
+        key: value for key, value in locals().items() if key not in NOT_SETTINGS and value is not None
+    }
+    if template is not None and scores is None:
+        _write_template(template, options)
+    elif scores is not None and template is None:
+        _evaluate(scores, name, options, out)
+    else:
+        raise UserError("what to evaluate? valid: --scores FILE, or --template FILE for an empty one")
+
+
+def _write_template(path: Path, options: dict[str, Any]) -> None:
+    from harness.submissions.evaluate_scores import prepare, settled, template_of
+    from harness.submissions.scores_file import write_scores
+
+    about, empty = template_of(prepare(settled(options), say=lambda line: typer.echo(line, err=True)))
+    write_scores(path, about, empty)
+    for shape in sorted({values.shape for values in empty.values()}):
+        layers = [layer for layer, values in empty.items() if values.shape == shape]
+        typer.echo(f"scores.{layers[0]} to scores.{layers[-1]}: zeros of the shape {list(shape)}, slots x nodes")
+    typer.echo("slots: " + ", ".join(f"{number} {slot}" for number, slot in enumerate(about.slot_names or [])))
+    typer.echo(f"template: {path}")
+
+
+def _evaluate(scores: Path, name: str | None, options: dict[str, Any], out: Path) -> None:
+    from rich.console import Console
+
+    from harness.results import write_result
+    from harness.submissions.evaluate_scores import evaluate_scores, prepare, settled
+    from harness.submissions.scores_file import read_scores
+    from harness.tables import results_table
+
+    submitted = read_scores(scores)
+    settings = settled(options, submitted)
+    with progress_bar() as bar:
+        work = bar.add_task("starting", total=1.0)
+        result, arrays = evaluate_scores(
+            prepare(settings, say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True)),
+            submitted,
+            name,
+            lambda what, done, total: bar.update(work, description=what, completed=done / total),
+        )
+    path = write_result(out, result, arrays)
+    terminal = Console()
+    terminal.print(results_table([result], terminal.width))
+    typer.echo(f"result: {path}")

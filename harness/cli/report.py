@@ -1,0 +1,31 @@
+"""The command `basisbench report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import app
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path] | None, typer.Argument(help="Folders of results (default: runs).")] = None,
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Basisbench report",
+) -> None:
+    """Write one HTML file with the leaderboard, the curves and every cell; it opens from disk, without a network."""
+    from harness.cache import write_atomically
+    from harness.leaderboard import build_leaderboard
+    from harness.report import read_board_results, report_page
+
+    folders = folders or [Path("runs")]
+    board = build_leaderboard(folders)
+    page = report_page(read_board_results(board, folders), board, title).encode()
+    write_atomically(out, page)
+    for problem in board.problems:
+        typer.echo(f"left out: {problem}", err=True)
+    typer.echo(board.headline)
+    typer.echo(f"report: {out} ({board.n_results} cells, {len(page) / 1e6:.1f} MB)")

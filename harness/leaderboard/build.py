@@ -1,0 +1,105 @@
+"""Results to leaderboard.
+
+1. Read the samples of all results (`cells`) and put them into rows (`rows`).
+2. Within each question, rank the rows that can be compared and compare them with the best one (`ranking`).
+3. Word the answer to each question (`headline`).
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from harness.errors import unknown_name
+from harness.leaderboard.board import STATISTICS, By, Comparison, Leaderboard, Row, TaskEntry
+from harness.leaderboard.cells import read_samples
+from harness.leaderboard.headline import headline
+from harness.leaderboard.ranking import Ranked, compare, rank_rows
+from harness.leaderboard.rows import RowCells, make_rows
+from harness.leaderboard.settings import plain
+
+
+def build_leaderboard(
+    folders: Sequence[Path],
+    *,
+    by: By = "auc_f",
+    tasks: Collection[str] | None = None,
+    method: str | None = None,
+    n_resamples: int = 2000,
+) -> Leaderboard:
+    """Return the board of all results in `folders` and the folders in them.
+
+    Rows are ordered by the statistic `by`; `tasks` keeps the results of these alone; the headlines compare bases under
+    `method`, by default the one with the most complete bases. Every number is computed anew from the per-pair outcomes
+    of each result, all with the same `n_resamples` resamples of a task's pairs.
+
+    Raises UserError for an unknown statistic, task or method, a folder that is not there and folders without a good
+    result. A bad file is skipped and listed in `problems`.
+    """
+    if by not in STATISTICS:
+        raise unknown_name("statistic", by, STATISTICS)
+    reading = read_samples(folders, tasks, n_resamples)
+    cells, settings, notes = make_rows(reading.samples)
+    methods = {row.method for row in cells if not row.control}
+    if method is not None and method not in methods:
+        raise unknown_name("method", method, methods)
+    columns = tuple(sorted({sample.cell.task for sample in reading.samples}))
+    questions: dict[tuple[str, ...], list[RowCells]] = {}
+    for row in cells:
+        questions.setdefault(tuple(row.question.values()), []).append(row)
+    answers = [(_question(rows), rank_rows(rows, by), rows) for rows in questions.values()]
+    answers.sort(key=lambda answer: (-len(answer[1].rows), answer[0]))
+    return Leaderboard(
+        by=by,
+        tasks=tuple(map(plain, columns)),
+        headlines=tuple(headline(ranked, question, method) for question, ranked, _ in answers),
+        rows=tuple(row for question, ranked, rows in answers for row in _rows(rows, ranked, question, columns)),
+        settings=settings,
+        notes=(*reading.notes, *notes),
+        problems=reading.problems,
+        n_results=len(reading.samples),
+        n_resamples=n_resamples,
+    )
+
+
+def _question(rows: Sequence[RowCells]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in rows[0].shown.items() if name in rows[0].question)
+
+
+def _rows(rows: Sequence[RowCells], ranked: Ranked, question: str, columns: Sequence[str]) -> list[Row]:
+    """Return the rows of one question: ranked ones best first, then the others by label."""
+    best = ranked.best
+    comparisons = compare(ranked.rows, best, ranked) if best else {}
+    others = [row for row in rows if row.key not in ranked.ranks]
+    return [_row(row, ranked, question, columns, best, comparisons.get(row.key)) for row in (*ranked.rows, *others)]
+
+
+def _row(
+    row: RowCells,
+    ranked: Ranked,
+    question: str,
+    columns: Sequence[str],
+    best: RowCells | None,
+    comparison: Comparison | None,
+) -> Row:
+    complete = len(row.measured(ranked.tasks)) == len(ranked.tasks) > 0
+    return Row(
+        key=row.key,
+        label=row.label,
+        model=plain(row.question["model"]),
+        basis=plain(row.basis),
+        method=plain(row.method),
+        settings=dict(row.shown),
+        question=question,
+        control=row.control,
+        best=best is row,
+        entries=tuple(_entry(row, task) for task in columns),
+        overall=row.overall(ranked.tasks) if complete else None,
+        rank=ranked.ranks.get(row.key),
+        comparison=comparison,
+        note=plain(ranked.notes.get(row.key, "")),
+    )
+
+
+def _entry(row: RowCells, task: str) -> TaskEntry:
+    if task in row.cells:
+        return row.cells[task].entry()
+    return TaskEntry(plain(task), "missing", None, (), (), ())

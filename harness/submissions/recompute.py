@@ -1,0 +1,257 @@
+"""What the arrays of a result say, against what its document reports.
+
+1. The document alone: rates, counts, intervals and hashes that can be what they are said to be.
+2. The outcomes: logits that a model can give.
+3. The ranking: in order, each node once, of nodes that the basis can have, with the counts that the curve reports.
+4. The numbers: every value of the curve and of the summary computed again from the outcomes, intervals too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from harness.circuits import size_grid
+from harness.errors import UserError
+from harness.findings import Finding, Problem, broken, warning
+from harness.metrics import SCORING_METRICS, scoring_metric
+from harness.results import RankingArrays, make_result
+from harness.schema import CurveRecord, Interval, Number, Result, SummaryRecord
+from harness.statistics import Curve, summarise
+
+TOLERANCE = 1e-6
+"""Of a number computed again from the same arrays, absolute and relative: sums taken in another order."""
+MOST_WORK = 2**26
+"""Numbers that a bootstrap may hold at once: resamples x (pairs + values on the curve)."""
+LARGEST_LOGIT = 1e6
+RATES = ("accuracy", "accuracy_complement", "candidate_accuracy", "candidate_accuracy_complement")
+
+Integers = NDArray[np.int64]
+
+
+# -- the document alone --------------------------------------------------------------------------------
+
+
+def check_record(result: Result) -> Finding:
+    """Whether what the document says can be, whatever the arrays hold."""
+    problems = [*_counts(result), *_ranges(result), *_intervals(result), *_provenance(result)]
+    curve = result.curve
+    summary = f"{len(curve.size)} sizes from {curve.size[0]:,} to {curve.size[-1]:,} of {result.total_nodes:,} nodes"
+    return Finding("record", summary, tuple(problems))
+
+
+def _counts(result: Result) -> Iterator[Problem]:
+    curve, cell = result.curve, result.cell
+    if cell.grid != sorted(set(cell.grid)):
+        yield broken("cell.grid is not ascending, with each size once")
+    if curve.size != [size for size in cell.grid if size < result.total_nodes]:
+        yield broken("the curve's sizes are not those of cell.grid below total_nodes")
+    if missing := [size for size in size_grid() if size < result.total_nodes and size not in set(curve.size)]:
+        yield warning(f"size {missing[0]:,} of the usual grid was not measured: areas are interpolated there")
+    for size, units, errors in zip(curve.size, curve.distinct_units, curve.error_nodes, strict=True):
+        if units + errors > size:
+            yield broken(f"{units:,} distinct units and {errors:,} error nodes are more than the {size:,} kept")
+    for name in ("distinct_units", "error_nodes"):
+        values = getattr(curve, name)
+        if values != sorted(values):
+            yield broken(f"{name} falls as the circuit grows")
+    for name, asked in (("discovery", cell.n_discovery), ("evaluation", cell.n_evaluation)):
+        counts = getattr(result.data, name)
+        if not 0 < counts.usable <= asked:
+            yield broken(f"{counts.usable:,} {name} pairs used of {asked:,} asked for")
+        if counts.shared > counts.usable:
+            yield broken(f"{counts.shared:,} {name} pairs scored at a later token, of {counts.usable:,} used")
+
+
+def _ranges(result: Result) -> Iterator[Problem]:
+    limits = dict.fromkeys(RATES, (0.0, 1.0))
+    limits |= dict.fromkeys(("probability_difference", "probability_difference_complement"), (-1.0, 1.0))
+    limits |= dict.fromkeys(("kl", "kl_complement"), (0.0, math.inf))
+    for name, (low, high) in limits.items():
+        for size, value in zip(result.curve.size, getattr(result.curve, name), strict=True):
+            if value is None or not low - TOLERANCE <= value <= high + TOLERANCE:
+                yield broken(f"{name} at {size:,} is {value}: valid is {low:g} to {high:g}")
+    if result.f_full is None or result.f_empty is None:
+        yield broken("F_full and F_empty are always defined")
+
+
+def _intervals(result: Result) -> Iterator[Problem]:
+    for name, interval in _named_intervals(result):
+        ends = (interval.low, interval.value, interval.high)
+        low, value, high = ends
+        if low is None or value is None or high is None:
+            if any(end is not None for end in ends):
+                yield broken(f"{name}: value, low and high are null together or not at all")
+        elif low > high:
+            yield broken(f"{name}: low {low:g} is above high {high:g}")
+        elif not low - TOLERANCE <= value <= high + TOLERANCE:
+            # a percentile interval need not hold its point, but seldom does not
+            yield warning(f"{name} {value:g} lies outside its interval [{low:g}, {high:g}]")
+
+
+def _named_intervals(result: Result) -> Iterator[tuple[str, Interval]]:
+    for name, field in SummaryRecord.model_fields.items():
+        yield field.alias or name, getattr(result.summary, name)
+    for name in ("faithfulness", "completeness"):
+        values, lows, highs = (getattr(result.curve, name + part) for part in ("", "_low", "_high"))
+        for size, value, low, high in zip(result.curve.size, values, lows, highs, strict=True):
+            yield f"{name} at {size:,}", Interval(value=value, low=low, high=high)
+
+
+def _provenance(result: Result) -> Iterator[Problem]:
+    cell, environment = result.cell, result.environment
+    if cell.metric not in SCORING_METRICS:
+        yield broken(f"metric '{cell.metric}' is none of {', '.join(SCORING_METRICS)}")
+    if environment.dtype != cell.dtype:
+        yield broken(f"environment.dtype {environment.dtype} is not cell.dtype {cell.dtype}")
+    if environment.data_hash != result.data.hash:
+        yield broken("environment.data_hash is not data.hash")
+    if environment.git_commit and environment.git_commit.endswith("-dirty"):
+        yield warning(f"made by a changed version of the code, {environment.git_commit[:60]}")
+
+
+# -- the arrays ----------------------------------------------------------------------------------------
+
+
+def check_outcomes(result: Result, curve: Curve) -> Finding:
+    """Whether the outcomes belong to this document and a model can have given them."""
+    problems: list[Problem] = []
+    if curve.size.tolist() != result.curve.size:
+        problems.append(broken("the sizes of the arrays are not those of the document"))
+    if curve.n != result.data.evaluation.usable:
+        problems.append(
+            broken(f"outcomes of {curve.n:,} pairs, {result.data.evaluation.usable:,} are reported as used")
+        )
+    if curve.full.kl.any():
+        problems.append(broken("the plain model's divergence from itself is not 0"))
+    for name in ("full", "empty", "circuit", "complement"):
+        outcome = getattr(curve, name)
+        if max(float(np.abs(part).max()) for part in vars(outcome).values()) > LARGEST_LOGIT:
+            problems.append(broken(f"{name}: a value beyond {LARGEST_LOGIT:g} nats"))
+        if (outcome.kl < 0).any():
+            problems.append(broken(f"{name}: a divergence below 0"))
+        excess = np.maximum(outcome.answer, outcome.foil) - outcome.logsumexp
+        if (excess > 1e-3 * (1 + np.abs(outcome.logsumexp))).any():
+            problems.append(broken(f"{name}: a probability above 1 (a logit above the softmax denominator)"))
+    return Finding("outcomes", f"{curve.n:,} pairs", tuple(problems))
+
+
+def check_ranking(result: Result, ranking: RankingArrays) -> Finding:
+    """Whether the ranking is one of this cell, and has the counts that the curve reports."""
+    length = len(ranking.layer)
+    problems = [*_places(result, ranking)]
+    longest = min(max(result.cell.grid, default=0), result.total_nodes)
+    if length != longest or length < result.curve.size[-1]:
+        words = f"{length:,} nodes are ranked: valid are {longest:,}, as many as the largest size asks for"
+        return Finding("ranking", "", (*problems, broken(words)))
+    keys = np.abs(ranking.score) if result.cell.rank == "abs" else -ranking.score
+    if not np.isfinite(ranking.score).all():
+        problems.append(broken("a score is NaN or infinite"))
+    elif (np.diff(keys) > 0).any():
+        first = int(np.argmax(np.diff(keys) > 0)) + 1
+        problems.append(
+            broken(f"not sorted by {result.cell.rank}: node {first + 1:,} has a better score than {first:,}")
+        )
+    units, errors = _counted(ranking)
+    at = np.array(result.curve.size) - 1
+    for name, counted in (("distinct_units", units[at].tolist()), ("error_nodes", errors[at].tolist())):
+        for size, reported, count in zip(result.curve.size, getattr(result.curve, name), counted, strict=True):
+            if reported != count:
+                problems.append(broken(f"{name} at {size:,} is {reported:,}, the ranking has {count:,}"))
+    return Finding("ranking", f"{length:,} nodes in order", tuple(problems))
+
+
+def _places(result: Result, ranking: RankingArrays) -> Iterator[Problem]:
+    layer, position, unit = (part.astype(np.int64) for part in (ranking.layer, ranking.position, ranking.unit))
+    if not layer.size:
+        return
+    if layer.min() < 0 or unit.min() < -1:
+        yield broken("a layer below 0 or a unit below -1")
+        return
+    pooled = result.cell.positions == "pooled"
+    if pooled and (position != -1).any():
+        yield broken("positions are pooled, so each position is -1")
+    if not pooled and position.min() < 0:
+        yield broken("positions are kept, so none is below 0")
+    if result.cell.error != "score" and (unit == -1).any():
+        yield broken(f"an error node is ranked, where error nodes are not scored (error {result.cell.error})")
+    nodes = np.stack([layer, position, unit])
+    if np.unique(nodes, axis=1).shape[1] < layer.size:
+        yield broken("a node is ranked twice")
+    # at least as many nodes as the ranked ones imply: each layer as wide as its last unit, at each position
+    layers, index = np.unique(layer, return_inverse=True)
+    widths = np.zeros(len(layers), np.int64)
+    np.maximum.at(widths, index, unit + 1)
+    least = int(widths.sum()) * max(1, int(position.max()) + 1)
+    if least > result.total_nodes:
+        yield broken(f"the ranking speaks of {least:,} nodes or more, total_nodes is {result.total_nodes:,}")
+
+
+def _counted(ranking: RankingArrays) -> tuple[Integers, Integers]:
+    """Distinct (layer, unit) and error nodes among the first i + 1 nodes, int64 [M] each."""
+    is_error = ranking.unit == -1
+    pairs = np.stack([ranking.layer, ranking.unit])
+    first = np.zeros(len(is_error), bool)
+    first[np.unique(pairs, axis=1, return_index=True)[1]] = True
+    return np.cumsum(first & ~is_error), np.cumsum(is_error)
+
+
+# -- the numbers ---------------------------------------------------------------------------------------
+
+
+def check_numbers(result: Result, curve: Curve) -> Finding:
+    """Whether every reported number comes out again, within TOLERANCE, of the outcomes."""
+    name = "numbers"
+    work = result.cell.n_resamples * (2 * curve.n + 20 * len(curve.size))
+    if work > MOST_WORK:
+        words = f"{result.cell.n_resamples:,} resamples of {curve.n:,} pairs are too many to check"
+        return Finding(name, "", (broken(words),))
+    try:
+        with np.errstate(all="ignore"):
+            again = _again(result, curve)
+    except UserError as error:  # a metric that there is not
+        return Finding(name, "", (broken(str(error)),))
+    except ValidationError:
+        return Finding(name, "", (broken("the outcomes give numbers that are not finite"),))
+    largest = 0.0
+    problems = []
+    pairs = list(zip(numbers_of(result), numbers_of(again), strict=True))
+    for (what, reported), (_, computed) in pairs:
+        if reported is None or computed is None:
+            same = reported is computed
+        else:
+            largest = max(largest, abs(reported - computed))
+            same = math.isclose(reported, computed, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        if not same:
+            problems.append(broken(f"{what} is {_short(reported)}, from the arrays {_short(computed)}"))
+    if result.degenerate != again.degenerate:
+        problems.append(broken(f"degenerate is {result.degenerate}, from the arrays {again.degenerate}"))
+    return Finding(name, f"{len(pairs)} computed again, the largest difference is {largest:.0e}", tuple(problems))
+
+
+def _again(result: Result, curve: Curve) -> Result:
+    cell = result.cell
+    statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
+    return make_result(cell, curve, statistics, b"", result.data, result.environment, result.timing)
+
+
+def numbers_of(result: Result) -> Iterator[tuple[str, Number]]:
+    """Every number of a result that is computed from outcomes, by name."""
+    yield "F_full", result.f_full
+    yield "F_empty", result.f_empty
+    for name in CurveRecord.model_fields:
+        if name != "size":
+            for size, value in zip(result.curve.size, getattr(result.curve, name), strict=True):
+                yield f"{name} at {size:,}", value
+    for name, field in SummaryRecord.model_fields.items():
+        interval: Interval = getattr(result.summary, name)
+        for part in Interval.model_fields:
+            yield f"{field.alias or name} ({part})", getattr(interval, part)
+
+
+def _short(number: Number) -> str:
+    return "null" if number is None else f"{number:.6g}"
