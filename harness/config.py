@@ -12,6 +12,7 @@ from harness.errors import UserError, unknown_name
 from harness.metrics import scoring_metric
 from harness.schema import Count, Line, Size
 from harness.tokens import Answers
+from harness.tracking.settings import Mode, Place, WandbSettings
 
 EMBEDDED = "smollm2-135m"
 
@@ -120,7 +121,15 @@ class RunConfig(BaseModel):
     include: list[Selector] = []
     exclude: list[Selector] = []
     retry: bool = False
+    wandb: Mode = "disabled"
+    wandb_project: Place | None = None
+    wandb_entity: Place | None = None
     out: Path = Path("runs")
+
+    @property
+    def tracking(self) -> WandbSettings:
+        """Whether and where the run is logged."""
+        return WandbSettings(mode=self.wandb, project=self.wandb_project, entity=self.wandb_entity)
 
 
 def make_config(options: dict[str, Any], file: Path | None = None) -> RunConfig:

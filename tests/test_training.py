@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import wandb
 from pydantic import ValidationError
 from sae_lens import SAE
 from safetensors import SafetensorError
@@ -22,7 +21,7 @@ from harness.errors import UserError
 from harness.models.adapter import Model
 from harness.models.names import fingerprint
 from harness.sites import Site
-from harness.training import checkpoint, contexts, text, tracking, trainer
+from harness.training import checkpoint, contexts, text, trainer
 from harness.training.card import command
 from harness.training.dictionaries import Dictionary, Kind, Moments, Stack
 from harness.training.evaluate import evaluate, mlp_activations
@@ -541,32 +540,3 @@ def test_prompts_are_discovery_rows_only(words: Path, tokenizer: PreTrainedToken
     assert not found & (prompts["evaluation"] | prompts["heldout"])
     made = contexts.make_contexts([str(words)], ["sva/simple"], 10, 4, 0, tokenizer, ignore)
     assert 3900 < made.training.numel() <= 3900 + 0.03 * 4000
-
-
-# --- W&B ---
-
-
-@pytest.mark.parametrize("where", ["init", "log"])
-def test_a_failure_of_wandb_does_not_stop_training(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    logged = []
-
-    class Run:
-        def log(self, values: dict[str, float], step: int) -> None:
-            logged.append(step)
-            raise wandb.Error("no\nspace")
-
-    def init(**settings: object) -> Run:
-        assert settings["mode"] == "offline"
-        if where == "init":
-            raise wandb.Error("no\nspace")
-        return Run()
-
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    monkeypatch.setattr(wandb, "init", init)
-    said: list[str] = []
-    track = tracking.start_tracking("project", {}, said.append)
-    track(1, {"sae": 0.5})
-    track(2, {"sae": 0.4})
-    assert len(said) == 1
-    assert said[0].endswith("no space")
-    assert logged == ([] if where == "init" else [1])

@@ -12,6 +12,7 @@ from harness.cli import (
     reproduce,
     run,
     show,
+    sync,
     train,
     validate,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "reproduce",
     "run",
     "show",
+    "sync",
     "train",
     "validate",
 ]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.app import app
-from harness.cli.options import Config, Device, Model
+from harness.cli.options import Config, Device, Model, Wandb, WandbEntity, WandbProject
 
 
 @app.command()
@@ -30,7 +30,9 @@ def train(
     device: Device = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     checkpoint_every: Annotated[int | None, typer.Option(help="Steps between checkpoints.")] = None,
-    wandb: Annotated[str | None, typer.Option(help="W&B project to log to.")] = None,
+    wandb: Wandb = None,
+    wandb_project: WandbProject = None,
+    wandb_entity: WandbEntity = None,
     out: Annotated[Path | None, typer.Option(help="Folder for dictionaries (default: runs/dictionaries).")] = None,
     config: Config = None,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from harness.config import Names, split_line
+from harness.tracking.settings import Mode, Place, WandbSettings
 from harness.training.dictionaries import Kind
 
 
@@ -15,8 +16,8 @@ class TrainConfig(BaseModel):
 
     `tokens` and `batch` are counted in tokens, `dead_after` too (a latent that does not fire for so long is
     revived), `checkpoint_every` in steps. `width` None: as many latents as the MLP has neurons. `text` holds
-    names of sources or folders, `prompts` names of tasks whose discovery prompts are mixed in; `wandb` is a
-    project's name.
+    names of sources or folders, `prompts` names of tasks whose discovery prompts are mixed in; `wandb` is the mode
+    of W&B, see `WandbSettings`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,7 +39,9 @@ class TrainConfig(BaseModel):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     out: Path = Path("runs/dictionaries")
     checkpoint_every: Annotated[int, Field(ge=1)] = 100
-    wandb: str | None = None
+    wandb: Mode = "disabled"
+    wandb_project: Place | None = None
+    wandb_entity: Place | None = None
 
     @property
     def rows(self) -> int:
@@ -54,6 +57,11 @@ class TrainConfig(BaseModel):
     def steps(self) -> int:
         """Steps in all."""
         return math.ceil(self.tokens / self.tokens_a_step)
+
+    @property
+    def tracking(self) -> WandbSettings:
+        """The settings of W&B together."""
+        return WandbSettings(mode=self.wandb, project=self.wandb_project, entity=self.wandb_entity)
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up over the first 5 % of the steps, linear decay over the last third."""

@@ -24,18 +24,18 @@ from harness.loading import load_model
 from harness.models.adapter import Model
 from harness.models.names import resolve_model
 from harness.sites import Site, SiteKind
+from harness.tracking.live import start_live
 from harness.training.card import write_card
 from harness.training.checkpoint import load_checkpoint, save_checkpoint
 from harness.training.contexts import Contexts, make_contexts
 from harness.training.dictionaries import Moments, Stack
 from harness.training.evaluate import HELD_OUT_ROWS, READS, evaluate, mlp_activations
 from harness.training.settings import TrainConfig
-from harness.training.tracking import start_tracking
 
 BATCHES_FOR_MOMENTS = 8
 SECONDS_A_LINE = 15.0
 # What may change between the start of a run and its going on after a kill.
-FREE = {"out", "device", "checkpoint_every", "wandb"}
+FREE = {"out", "device", "checkpoint_every", "wandb", "wandb_project", "wandb_entity"}
 
 Say = Callable[[str], None]
 Read = Callable[[int], dict[Site, Tensor]]
@@ -111,7 +111,7 @@ def _trained(work: Path, config: TrainConfig, model: Model, contexts: Contexts, 
     first, before = load_checkpoint(work, stacks, adam)
     if first:
         say(f"going on from step {first}")
-    track = start_tracking(config.wandb, config.model_dump(mode="json"), say)
+    tracked = start_live(config.tracking, config.out, config.model_dump(mode="json"), say)
     began = told = time.monotonic()
     for step in range(first, config.steps):
         for group in adam.param_groups:
@@ -130,9 +130,10 @@ def _trained(work: Path, config: TrainConfig, model: Model, contexts: Contexts, 
             told = now
             values = _summary(stacks)
             say(_line(done, config, values, (done - first) / (now - began)))
-            track(done, values)
+            tracked.log(values, done)
         if done % config.checkpoint_every == 0 or done == config.steps:
             save_checkpoint(work, done, before + now - began, stacks, adam)
+    tracked.finish()
     return stacks, before + time.monotonic() - began
 
 

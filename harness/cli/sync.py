@@ -1,0 +1,36 @@
+"""The command `basisbench sync`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import app
+
+
+@app.command()
+def sync(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of results, with those inside (default: runs).")
+    ] = None,
+    wandb: Annotated[str, typer.Option(help="auto, online or offline.")] = "auto",
+    project: Annotated[str | None, typer.Option(help="W&B project (default: as before, else basisbench).")] = None,
+    entity: Annotated[str | None, typer.Option(help="W&B entity (default: your own).")] = None,
+) -> None:
+    """Log results to Weights & Biases, made with it or without, and upload what was recorded offline."""
+    from harness.config import make_settings
+    from harness.tracking.settings import WandbSettings
+
+    asked = {"mode": wandb, "project": project, "entity": entity}
+    settings = make_settings(WandbSettings, {name: value for name, value in asked.items() if value is not None})
+
+    from harness.tracking.sync import sync as sync_folders
+
+    report = sync_folders(folders or [Path("runs")], settings, lambda line: typer.echo(line, err=True))
+    typer.echo(f"runs: {report.recorded} recorded, {report.uploaded} uploaded, {report.waiting} to be uploaded")
+    for problem in report.problems:
+        typer.echo(f"problem: {problem}", err=True)
+    if report.problems or (wandb == "online" and report.waiting):
+        raise typer.Exit(1)

@@ -1,0 +1,103 @@
+"""Whether and where runs are logged, and what a folder of results remembers of it."""
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from harness.cache import write_atomically
+from harness.errors import UserError
+
+Mode = Literal["auto", "online", "offline", "disabled"]
+# The characters that W&B refuses in a project's name, and control characters.
+Place = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f/\\#?%:]{1,128}$")]
+Say = Callable[[str], None]
+PROJECT = "basisbench"
+NOTE = "basisbench.json"
+
+
+class WandbSettings(BaseModel):
+    """Mode, project and entity of W&B.
+
+    `auto` does what ``WANDB_MODE`` says, and without it is online where there are credentials, else offline. The
+    project is by default ``WANDB_PROJECT``, else the one that the folder was logged to before, else "basisbench";
+    the entity ``WANDB_ENTITY``, else the account's own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Mode = "auto"
+    project: Place | None = None
+    entity: Place | None = None
+
+
+class Note(BaseModel):
+    """What a folder remembers: the id of its own run (its board, or its training), and where it was logged to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    project: Place
+    entity: Place | None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where runs go: records into `home`, and with `online` from there to the project."""
+
+    home: Path
+    id: str
+    project: str
+    entity: str | None
+    online: bool
+
+    @property
+    def address(self) -> str:
+        """Entity and project as W&B writes them."""
+        return f"{self.entity}/{self.project}" if self.entity else self.project
+
+
+def chosen_mode(settings: WandbSettings, has_credentials: Callable[[], bool], say: Say) -> Mode:
+    """Return `settings.mode` with `auto` decided, and `online` only where there are credentials."""
+    mode = settings.mode
+    if mode == "auto":
+        asked = os.environ.get("WANDB_MODE", "").lower()
+        known: dict[str, Mode] = {"offline": "offline", "dryrun": "offline", "disabled": "disabled", "online": "online"}
+        mode = known.get(asked) or ("online" if has_credentials() else "offline")
+    if mode == "online" and not has_credentials():
+        say("W&B: no credentials, so runs are recorded offline; log in with `wandb login` or set WANDB_API_KEY")
+        return "offline"
+    return mode
+
+
+def find_target(settings: WandbSettings, folder: Path, online: bool) -> tuple[Target, bool]:
+    """Return the target of `folder`, and whether it was another one before; the folder remembers it.
+
+    Raises UserError if ``folder/wandb`` cannot be written.
+    """
+    home = folder.resolve() / "wandb"
+    before = _read_note(home / NOTE)
+    project = settings.project or os.environ.get("WANDB_PROJECT") or (before.project if before else PROJECT)
+    entity = settings.entity or os.environ.get("WANDB_ENTITY") or (before.entity if before else None)
+    try:
+        note = Note(id=before.id if before else secrets.token_hex(8), project=project, entity=entity)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        raise UserError(f"W&B {wrong['loc'][0]} {wrong['input']!r}: valid: 128 characters but / \\ # ? % :") from error
+    if note != before:
+        write_atomically(home / NOTE, note.model_dump_json().encode() + b"\n")
+    else:
+        write_atomically(home / ".writable", b"")
+    return Target(home, note.id, note.project, note.entity, online), before not in (None, note)
+
+
+def _read_note(path: Path) -> Note | None:
+    """The note at `path`, None if there is none; a damaged one is made anew."""
+    try:
+        return Note.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
