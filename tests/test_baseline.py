@@ -101,7 +101,7 @@ def test_the_command_writes_what_it_shows(
 def test_the_board_is_what_the_embedded_model_can_do() -> None:
     report = Baseline.model_validate_json((RESULTS / "baseline" / "baseline.json").read_bytes())
     assert sorted(row.task for row in report.tasks) == sorted(tasks_at_hand())
-    board = make_config({}, RESULTS / "board.yaml")
+    board = make_config({}, RESULTS.parent / "boards" / "embedded.yaml")
     assert isinstance(board, RunConfig)
     assert board.tasks == [row.task for row in report.tasks if row.can]
     assert json.loads((RESULTS / "baseline" / "baseline.json").read_text())["config"]["n"] == 200

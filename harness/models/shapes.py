@@ -66,29 +66,23 @@ TABLE: Mapping[str, Shape] = {
     "Qwen/Qwen3-4B": Shape(36, 2560, 9728, 32, 8, 128, 151936),
     "Qwen/Qwen3-8B": Shape(36, 4096, 12288, 32, 8, 128, 151936, tied=False),
 }
-ALIASES: Mapping[str, str] = {
-    "gpt2": "openai-community/gpt2",
-    "meta-llama/Meta-Llama-3.1-8B": "meta-llama/Llama-3.1-8B",
-}
 
 
 def find_shape(name: str) -> Shape | None:
     """The shape of the model called `name`, None where nothing here knows it."""
     repo, _, revision = name.partition("@")
-    known = TABLE.get(ALIASES.get(repo, repo))
+    known = TABLE.get(repo.replace("/Meta-Llama-", "/Llama-"))
     if known and not Path(name).is_dir():
         return known
-    file = Path(name).expanduser() / "config.json"
-    if not file.is_file():
-        if repo.count("/") != 1 or repo.startswith(("/", ".", "~")):
-            return None
-        cached = try_to_load_from_cache(repo, "config.json", revision=revision or None)
-        if not isinstance(cached, str):
-            return None
-        file = Path(cached)
     try:
+        file = Path(name).expanduser() / "config.json"
+        if not file.is_file():
+            cached = try_to_load_from_cache(repo, "config.json", revision=revision or None)
+            if not isinstance(cached, str):
+                return None
+            file = Path(cached)
         return shape_of(json.loads(file.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # no such place, or no such content
         return None
 
 
