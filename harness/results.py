@@ -59,7 +59,13 @@ class RankingArrays:
 
 OUTCOMES = ("full", "empty", "circuit", "complement")
 COUNTS = ("size", "distinct_units", "error_nodes")
-# The arrays file: each array's name and type.
+# The arrays file: each array's name and type. It is kept in the narrowest type of its kind that loses nothing.
+NARROWER: dict[type[np.generic], tuple[type[np.generic], ...]] = {
+    np.int64: (np.int8, np.int16, np.int32, np.int64),
+    np.int32: (np.int8, np.int16, np.int32),
+    np.float64: (np.float32, np.float64),
+    np.float32: (np.float32,),
+}
 ARRAY_TYPES: dict[str, type[np.generic]] = {
     **dict.fromkeys(COUNTS, np.int64),
     **{f"{group}.{part.name}": np.float64 for group in OUTCOMES for part in dataclasses.fields(Outcome)},
@@ -84,13 +90,12 @@ def describe_environment(device: str, dtype: str, threads: int, model_hash: str,
 
 
 def pack_arrays(curve: Curve, ranking: RankingArrays) -> bytes:
-    """Return the bytes of the arrays file: safetensors, named and typed as in `ARRAY_TYPES`."""
+    """Return the bytes of the arrays file: safetensors, named as in `ARRAY_TYPES`, in the narrowest types."""
     arrays = {name: getattr(curve, name) for name in COUNTS}
     for group in OUTCOMES:
         arrays |= {f"{group}.{part}": array for part, array in vars(getattr(curve, group)).items()}
     arrays |= {f"ranking.{name}": array for name, array in vars(ranking).items()}
-    typed = {name: np.ascontiguousarray(array, ARRAY_TYPES[name]) for name, array in arrays.items()}
-    return safetensors.numpy.save(typed)
+    return safetensors.numpy.save({name: _narrowest(array, ARRAY_TYPES[name]) for name, array in arrays.items()})
 
 
 def make_result(
@@ -184,8 +189,9 @@ def read_arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
     try:
         arrays = safetensors.numpy.load(packed)
         for name, wanted in ARRAY_TYPES.items():
-            if name not in arrays or arrays[name].dtype != wanted:
-                raise UserError(f"array {name} of type {wanted.__name__} is missing")
+            if name not in arrays or arrays[name].dtype not in NARROWER[wanted]:
+                raise UserError(f"array {name} of type {wanted.__name__}, or narrower, is missing")
+            arrays[name] = arrays[name].astype(wanted)
         full, empty, circuit, complement = (
             Outcome(*(arrays[f"{group}.{part.name}"] for part in dataclasses.fields(Outcome))) for group in OUTCOMES
         )
@@ -205,6 +211,15 @@ def _read(path: Path, limit: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _narrowest(array: NDArray[np.generic], wanted: type[np.generic]) -> NDArray[np.generic]:
+    for narrower in NARROWER[wanted]:
+        with np.errstate(over="ignore"):
+            narrow = np.ascontiguousarray(array, narrower)
+        if np.array_equal(narrow, array, equal_nan=np.issubdtype(wanted, np.floating)):
+            return narrow
+    raise ValueError(f"an array of {array.dtype} does not fit into {wanted.__name__}")
 
 
 def _numbers(values: Floats) -> Numbers:

@@ -100,6 +100,33 @@ def test_a_result_comes_back_as_written(written: Path) -> None:
     assert summarise(curve).summary == summarise(toy_curve()).summary
 
 
+@pytest.mark.parametrize(
+    ("unit", "answer", "types"),
+    [
+        (7, 1.5, (np.int8, np.float32)),
+        (-129, -(2.0**-100), (np.int16, np.float32)),
+        (131_071, 0.1, (np.int32, np.float64)),  # 0.1 is no float32
+    ],
+)
+def test_arrays_are_kept_narrow_and_nothing_is_lost(
+    unit: int, answer: float, types: tuple[type, type], tmp_path: Path
+) -> None:
+    curve = toy_curve(2.0)
+    for part in vars(curve.circuit).values():
+        part[:] = answer
+    unit_ = np.array([0, unit, 1], dtype=np.int32)
+    ranking = RankingArrays(*(np.arange(3, dtype=np.int32),) * 2, unit_, np.array([3, 0.2, 0.1], np.float32))
+    packed = pack_arrays(curve, ranking)
+    stored = safetensors.numpy.load(packed)
+    assert tuple(stored[name].dtype.type for name in ("ranking.unit", "circuit.answer")) == types
+    result = toy()[0].model_copy(update={"arrays_sha256": hashlib.sha256(packed).hexdigest()})
+    curve_again, ranking_again = read_arrays(write_result(tmp_path, result, packed), result)
+    assert ranking_again.unit.dtype.type is np.int32
+    assert curve_again.circuit.answer.dtype.type is np.float64
+    np.testing.assert_array_equal(ranking_again.unit, unit_)
+    np.testing.assert_array_equal(curve_again.circuit.answer, curve.circuit.answer)
+
+
 def test_the_document_has_the_promised_fields(written: Path) -> None:
     document = json.loads(written.read_text())
     summary = {"auc_f", "auc_c", "nodes_at_0.5", "nodes_at_0.8", "nodes_at_0.9", "cpr", "cmd"}

@@ -19,7 +19,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from harness import cli, make_config, runner
-from harness.results import MAX_JSON_BYTES, read_result
+from harness.results import ARRAY_TYPES, MAX_JSON_BYTES, read_result
 from harness.schema import Result
 from harness.submissions import recompute
 from harness.submissions.validate import FileReport, validate, validate_file, validation_table
@@ -63,7 +63,8 @@ def one(made: Path, tmp_path: Path) -> Path:
 def hand_in(path: Path, change: Callable[[Document, Arrays], object]) -> Path:
     """Change a result and put right what a careful forger would: the arrays' hash and the file's name."""
     document = json.loads(path.read_text())
-    arrays = dict(safetensors.numpy.load_file(path.with_suffix(".safetensors")))
+    stored = safetensors.numpy.load_file(path.with_suffix(".safetensors"))
+    arrays = {name: array.astype(ARRAY_TYPES[name]) for name, array in stored.items()}
     path.unlink()
     path.with_suffix(".safetensors").unlink()
     change(document, arrays)
@@ -268,9 +269,9 @@ FORGERIES: dict[str, tuple[Callable[[Document, Arrays], object], str, str]] = {
         "not those of the document",
     ),
     "an array too many": (lambda d, a: a.update(extra=np.zeros(3)), "arrays", "that no result has: 'extra'"),
-    "an array too few": (lambda d, a: a.pop("full.kl"), "arrays", "full.kl of type float64 is missing"),
+    "an array too few": (lambda d, a: a.pop("full.kl"), "arrays", "full.kl of type float64, or narrower, is missing"),
     "an array of another type": (
-        lambda d, a: a.update({"full.kl": a["full.kl"].astype(np.float32)}),
+        lambda d, a: a.update({"full.kl": a["full.kl"].astype(np.float16)}),
         "arrays",
         "full.kl",
     ),
