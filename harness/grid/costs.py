@@ -120,5 +120,5 @@ def peak_memory(
 
 
 def result_bytes(n_sizes: int, largest: int, n_pairs: int) -> int:
-    """Bytes of a cell's two files: the ranking (16 a node) and the outcomes of every pair at every point."""
-    return RESULT_BYTES + 16 * largest + 8 * OUTCOME_PARTS * n_pairs * (2 * n_sizes + 2)
+    """Bytes of a cell's two files: the ranking (8 a node) and the outcomes (4 a part) of every pair and point."""
+    return RESULT_BYTES + 8 * largest + 4 * OUTCOME_PARTS * n_pairs * (2 * n_sizes + 2)
