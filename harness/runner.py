@@ -52,7 +52,7 @@ Each = Callable[[Result, Path], None]
 """Takes a result that was just computed, and the path of its JSON."""
 
 
-def _ignore(result: Result, path: Path) -> None:
+def ignore(result: Result, path: Path) -> None:
     """Do nothing with a result."""
 
 
@@ -67,7 +67,7 @@ class RunReport:
 
 
 @dataclass(frozen=True)
-class _Names:
+class Names:
     """Everything that the cells of a run name, resolved."""
 
     tasks: Mapping[str, Task]
@@ -77,7 +77,7 @@ class _Names:
 
 
 def run(
-    config: RunConfig | None = None, *, report: Report = quiet, say: Say = say_nothing, each: Each = _ignore
+    config: RunConfig | None = None, *, report: Report = quiet, say: Say = say_nothing, each: Each = ignore
 ) -> RunReport:
     """Compute every cell of `config` that `config.out` does not hold yet.
 
@@ -87,8 +87,8 @@ def run(
     """
     config = config or RunConfig()
     groups = plan_groups(config)
-    names = _resolve(groups)
-    _check_folder(config.out)
+    names = resolve_names(groups)
+    check_folder(config.out)
     clock = Clock(report, groups)
     results: list[Result] = []
     failures: list[Failure] = []
@@ -96,7 +96,7 @@ def run(
     by_model = [(name, list(members)) for name, members in groupby(groups, lambda group: group.shared.model)]
     for model_name, members in by_model:
         try:
-            grid = _on_model(config, names, model_name, members, say, each)
+            grid = open_model(config, names, model_name, members, say, each)
         except UserError as error:
             if len(by_model) == 1:
                 raise
@@ -113,18 +113,18 @@ def run(
     return RunReport(tuple(results), reused, tuple(failures), config.out)
 
 
-def _on_model(
-    config: RunConfig, names: _Names, model_name: str, groups: Sequence[Group], say: Say, each: Each
-) -> _Grid:
+def open_model(config: RunConfig, names: Names, model_name: str, groups: Sequence[Group], say: Say, each: Each) -> Grid:
     """Load a model and bind the bases that its groups name; raises UserError for what cannot be had."""
     model, model_hash = load_model(model_name, config.dtype, config.device, say)
     bound = dict.fromkeys(name for group in groups for name in group.bases)
     bases = {name: bind_basis(name, names.factories[name], model) for name in bound}
     _check_distinct("bases", [basis.name for basis in bases.values()])
-    return _Grid(config, names, model_name, model, model_hash, bases, say, each)
+    return Grid(config, names, model_name, model, model_hash, bases, say, each)
 
 
-def _resolve(groups: Sequence[Group]) -> _Names:
+def resolve_names(groups: Sequence[Group]) -> Names:
+    """Resolve everything that groups name; raises UserError for a name that is not known."""
+
     def named(values: Iterator[str]) -> list[str]:
         return list(dict.fromkeys(values))
 
@@ -137,10 +137,10 @@ def _resolve(groups: Sequence[Group]) -> _Names:
     hashes = {name: content_hash(name) for name in bases}
     factories = {name: find_basis(name) for name in bases}
     _check_distinct("tasks", [task.name for task in tasks.values()])
-    return _Names(tasks, methods, factories, hashes)
+    return Names(tasks, methods, factories, hashes)
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Raise UserError if results cannot be written to `folder`: now, not when the first is there."""
     probe = folder / f".writable-{os.getpid()}"
     write_atomically(probe, b"")
@@ -153,13 +153,13 @@ def _check_distinct(kind: str, names: Sequence[str]) -> None:
             raise UserError(f"two {kind} are called '{name}', so results could not be told apart: rename one")
 
 
-class _Grid:
+class Grid:
     """The cells of one run on one loaded model."""
 
     def __init__(
         self,
         config: RunConfig,
-        names: _Names,
+        names: Names,
         model_name: str,
         model: Model,
         model_hash: str,
@@ -181,6 +181,23 @@ class _Grid:
         self.without_pairs: set[tuple[str, int]] = set()
         # groups of one task and seed follow each other: the last pairs are the ones that are asked for again
         self.pairs = lru_cache(maxsize=1)(self._load_pairs)
+
+    def expected(self, group: Group) -> list[str]:
+        """The names of the results of a group's cells; none where its task has no pairs."""
+        pairs = self._pairs(group)
+        return [name for _, _, name in self._named_cells(group, pairs)] if pairs else []
+
+    def give_up(self, group: Group, reason: str) -> None:
+        """Note and record as failed the cells of a group that have no result, for want of a process that survives."""
+        pairs = self._pairs(group)
+        for _, cell, name in self._named_cells(group, pairs) if pairs else []:
+            path = self.config.out / f"{name}.json"
+            if path.exists():
+                self.results.append(read_result(path))
+            else:
+                known = recorded_failure(self.config.out, name) or reason
+                self._fail(_label(cell), known)
+                record_failure(self.config.out, name, cell, known)
 
     def run_group(self, group: Group, clock: Clock, *, wait: bool) -> bool:
         """Compute a group's cells; False, and nothing is done, if another process does so and `wait` is not set."""
@@ -205,8 +222,7 @@ class _Grid:
 
     def _run_claimed(self, group: Group, pairs: Pairs, clock: Clock) -> None:
         wanted: dict[str, list[Cell]] = {}
-        for basis, cell in self._cells(group):
-            name = result_name(cell, self.model_hash, pairs.data.hash)
+        for basis, cell, name in self._named_cells(group, pairs):
             path = self.config.out / f"{name}.json"
             if path.exists():
                 self.results.append(read_result(path))
@@ -311,6 +327,11 @@ class _Grid:
                 f"'kept': {', '.join(new)}"
             )
         return prompts
+
+    def _named_cells(self, group: Group, pairs: Pairs) -> Iterator[tuple[str, Cell, str]]:
+        """As `_cells`, with the names of their results."""
+        for basis, cell in self._cells(group):
+            yield basis, cell, result_name(cell, self.model_hash, pairs.data.hash)
 
     def _cells(self, group: Group) -> Iterator[tuple[str, Cell]]:
         """A group's cells and the bases that they ask for; a basis without an error has one treatment of it."""

@@ -204,7 +204,7 @@ def test_a_second_run_computes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(cells, "evaluate", fail)
     monkeypatch.setattr(runner, "write_result", fail)
-    monkeypatch.setattr(runner._Grid, "_scores", fail)
+    monkeypatch.setattr(runner.Grid, "_scores", fail)
     second = run(**settings)
     assert (second.reused, second.results) == (8, first.results)
     # nor does another spelling of the same

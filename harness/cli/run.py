@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.app import app, progress_bar
-from harness.cli.options import Answers, Chat, Config, Device, Dtype
+from harness.cli.options import Answers, Chat, Config, Device, Dtype, Wandb, WandbEntity, WandbProject
 
 
 @app.command()
@@ -37,31 +37,67 @@ def run(
     dtype: Dtype = None,
     device: Device = None,
     retry: Annotated[bool | None, typer.Option("--retry", help="Compute cells again that failed before.")] = None,
+    wandb: Wandb = None,
+    wandb_project: WandbProject = None,
+    wandb_entity: WandbEntity = None,
     out: Annotated[Path | None, typer.Option(help="Folder for results (default: runs).")] = None,
     config: Config = None,
+    engine: Annotated[str, typer.Option(help="local or ray (a Ray cluster).")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Cluster for ray: HOST:PORT, auto, or local (default: RAY_ADDRESS, else local).")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="fsspec URL for results where ray's machines share no folder.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, with estimated time and memory, and stop.")
+    ] = False,
 ) -> None:
     """Score units, build circuits, and draw their curves. Without options: the quickstart."""
     options: dict[str, Any] = {
-        name: value for name, value in locals().items() if name != "config" and value is not None
+        name: value
+        for name, value in locals().items()
+        if name not in ("config", "engine", "address", "store", "dry_run") and value is not None
     }
     from harness.config import make_config
 
     settings = make_config(options, config)
+    if dry_run:
+        from harness.grid.estimate import estimate
+        from harness.grid.outlook import lines
+
+        for line in lines(estimate(settings)):
+            typer.echo(line)
+        return
+
+    from harness.engines import find_engine
+
+    compute = find_engine(engine, address, store)
 
     from rich.console import Console
 
     from harness.cache import write_atomically
     from harness.figures import plot_curves
-    from harness.runner import run as run_grid
     from harness.tables import markdown_table, results_table
+    from harness.tracking.tracker import start
 
     with progress_bar() as bar:
         work = bar.add_task("starting", total=1.0)
-        report = run_grid(
-            settings,
-            report=lambda what, fraction: bar.update(work, description=what, completed=fraction),
-            say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),
-        )
+
+        def say(line: str) -> None:
+            bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+        tracker = start(settings.tracking, settings.out, say)
+        try:
+            report = compute(
+                settings,
+                report=lambda what, fraction: bar.update(work, description=what, completed=fraction),
+                say=say,
+                each=tracker.cell,
+            )
+            tracker.board(report.results)
+        finally:
+            tracker.finish()
     if report.results:
         terminal = Console()
         terminal.print(results_table(report.results, terminal.width))
