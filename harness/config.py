@@ -151,7 +151,9 @@ def make_settings(kind: type[Settings], options: dict[str, Any], file: Path | No
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         got = reprlib.repr(first["input"])
-        where = ".".join(map(str, first["loc"]))
+        # of a list of objects, which one and its field; else the setting alone
+        loc = first["loc"]
+        where = ".".join(map(str, loc[:3])) if len(loc) > 2 and isinstance(loc[1], int) else loc[0]
         raise UserError(f"setting {where}: {first['msg']}, got {got}") from error
 
 

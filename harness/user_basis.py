@@ -4,9 +4,10 @@ A mistake in someone's first basis must not become a wrong number, nor a traceba
 raises is one line that names the file's own line, and one layer is compared with what `harness.bases.Basis` promises.
 """
 
-import importlib.util
 import sys
 import traceback
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -55,13 +56,13 @@ def _imported(path: Path) -> ModuleType:
     if not path.is_file():
         raise UserError(f"no file {path}: valid: path/to/file.py:Name")
     # under a name of its own: a file called numpy.py must not become numpy
-    spec = importlib.util.spec_from_file_location(f"_basis_file_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{path} cannot be imported as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
+    loader = SourceFileLoader(f"_basis_file_{path.stem}", str(path))
+    module = module_from_spec(ModuleSpec(loader.name, loader, origin=str(path)))
+    module.__file__ = str(path)
+    sys.modules[loader.name] = module  # dataclasses look their module up there
     try:
-        spec.loader.exec_module(module)
+        # compiled from the text that was hashed: cached bytecode would hide a change of equal size within a second
+        exec(loader.source_to_code(path.read_bytes(), str(path)), vars(module))
     except (Exception, SystemExit) as error:  # whatever the user's file raises is the user's to read
         raise UserError(f"{path} failed to import: {_reason(error, path)}") from error
     return module

@@ -133,8 +133,8 @@ def test_without_a_network_the_first_use_is_one_line(basisbench: Command, monkey
     [
         ("rum", "No such command 'rum'. Did you mean 'run'? (see 'basisbench --help')"),
         ("run --taks sva/rc", "No such option: --taks (Possible options: "),
-        ("run --seed one", "setting seed.0: "),
-        ("run --seed -1", "setting seed.0: "),
+        ("run --seed one", "setting seed: "),
+        ("run --seed -1", "setting seed: "),
         ("run extra", "Got unexpected extra argument"),
         ("run --seed", "Option '--seed' requires an argument (see 'basisbench"),
         ("run --config none.yaml", "cannot read none.yaml: No such file or directory"),

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from conftest import one_line, pair_rows, random_hf, write_task
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from conftest import one_line, pair_rows, write_task
+from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
 from harness import UserError, cli, make_config, runner
@@ -122,7 +122,7 @@ def test_the_ranking_of_handed_in_scores_is_measured_again(
 
 
 def test_another_model_is_said_and_moves_numbers(
-    run: Callable[..., Path], model_folder: Path, names: Names, tokenizer: PreTrainedTokenizerFast
+    run: Callable[..., Path], model_folder: Path, tiny_folder: Path, names: Names
 ) -> None:
     path = run()
     hf = AutoModelForCausalLM.from_pretrained(model_folder)
@@ -135,8 +135,7 @@ def test_another_model_is_said_and_moves_numbers(
     assert {"F(full)"} <= {move.name for move in found.outside}
     assert re.match(r"not reproduced: \d+ of \d+ numbers moved too far", verdict(found))
     # the same model elsewhere is not another one
-    random_hf("llama").save_pretrained(model_folder.parent / "elsewhere")
-    tokenizer.save_pretrained(model_folder.parent / "elsewhere")
+    shutil.copytree(tiny_folder, model_folder.parent / "elsewhere")
     again = reproduce(path, device="cpu", names=Names(str(model_folder.parent / "elsewhere"), names.task))
     assert again.same
     assert not any("the model is another" in note for note in again.notes)

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 import harness
 from harness import UserError, curves, make_config, runner
+from harness.bases import find_basis
 from harness.grid import cells
 from harness.grid.cells import content_hash
 from harness.loading import say_nothing
@@ -274,6 +275,16 @@ def test_a_basis_file_that_changed_is_computed(run: Run, computed: list[str], tm
         report = run(bases=f"{path}:mine")
         assert (report.reused, report.failures) == (expected, ())
     assert len(computed) == 2
+
+
+def test_a_basis_file_that_changed_within_a_second_is_read_again(tmp_path: Path) -> None:
+    """Python's cached bytecode goes by time and size, and would give the old one under the new hash."""
+    path = tmp_path / "own.py"
+    for number in (2, 3):
+        path.write_text(f"def own(model):\n    raise ValueError({number})\n")
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        with pytest.raises(UserError, match=rf"ValueError: {number} \(line 2\)"):
+            find_basis(f"{path}:own")(None)
 
 
 def test_a_basis_folder_that_changed_has_another_hash(tmp_path: Path) -> None:
