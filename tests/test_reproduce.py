@@ -121,6 +121,16 @@ def test_the_ranking_of_handed_in_scores_is_measured_again(
 # -- something did -------------------------------------------------------------------------------------
 
 
+def test_a_record_without_names_of_positions_is_of_the_same_pairs(run: Callable[..., Path], names: Names) -> None:
+    path = run()
+    edit(path, lambda document: document["data"].pop("slot_names"))
+    found = reproduce(path, device="cpu", names=names)
+    assert found.same
+    assert not any("the pairs are others" in note for note in found.notes)
+    edit(path, lambda document: document["data"].update(slot_names=["verb"]))
+    assert any("the pairs are others" in note for note in reproduce(path, device="cpu", names=names).notes)
+
+
 def test_another_model_is_said_and_moves_numbers(
     run: Callable[..., Path], model_folder: Path, tiny_folder: Path, names: Names
 ) -> None:
