@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from harness.config import EMBEDDED, Name, Names
+from harness.config import ModelConfig, Names
 from harness.errors import UserError
 from harness.mapped_task import MappedTask
 from harness.metrics import ACCURACY, CANDIDATE_ACCURACY, LOGIT_DIFFERENCE, Metric
@@ -29,20 +28,15 @@ LEAST_PAIRS = 20
 TOKENS_AT_ONCE = 4096
 
 
-class BaselineConfig(BaseModel):
+class BaselineConfig(ModelConfig):
     """Which model is asked what."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: Name = EMBEDDED
     tasks: Names | None = None
     split: Split = "evaluation"
     n: Size = 200
     seed: Count = 0
     answers: Answers = "first"
     chat: bool = False
-    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
-    device: str = "auto"
 
 
 class TaskBaseline(BaseModel):

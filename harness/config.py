@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from harness.circuits import ErrorTreatment, Positions, Rank, size_grid
 from harness.errors import UserError, unknown_name
 from harness.metrics import scoring_metric
-from harness.schema import Count, Line, Size
+from harness.schema import Cell, Count, Line, Size
 from harness.tokens import Answers
 from harness.tracking.settings import Mode, Place, WandbSettings
 
@@ -91,22 +91,13 @@ class Selector(BaseModel):
         return ", ".join(f"{axis}: {' '.join(map(str, values))}" for axis, values in self.named().items())
 
 
-class RunConfig(BaseModel):
-    """A grid of cells: models x tasks x seeds x methods x bases x ablations x errors. Defaults are the quickstart.
-
-    Cells of `include` are added, those of `exclude` taken out. `retry` computes cells again that failed before.
-    """
+class CellConfig(BaseModel):
+    """What all cells of a command have in common: how pairs are drawn, nodes ranked and circuits measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Names = [EMBEDDED]
-    tasks: Names = ["sva/simple", "sva/nounpp", "sva/rc", "sva/within_rc"]
-    bases: Names = Field(default_factory=lambda asked: default_bases(asked.get("model")))
-    methods: Names = ["relp", "atp"]
-    ablation: Names = ["mean"]
     positions: Positions = "kept"
     rank: Rank = "abs"
-    error: Errors = ["score"]
     split: Literal["evaluation", "heldout", "heldout_templates"] = "evaluation"
     metric: ScoringMetric = "logit_difference"
     answers: Answers = "first"
@@ -115,9 +106,28 @@ class RunConfig(BaseModel):
     n_discovery: Size = 32
     n_evaluation: Size = 40
     sizes: Sizes = size_grid()
-    seed: Seeds = [0]
     dtype: Dtype = "float32"
     device: str = "auto"
+
+    def cell(self, **own: Any) -> Cell:
+        """The cell with these settings and its own: model, task, basis, method, ablation, error, seed and options."""
+        shared = self.model_dump(include=CellConfig.model_fields.keys() & Cell.model_fields.keys())
+        return Cell(**shared, grid=self.sizes, **own)
+
+
+class RunConfig(CellConfig):
+    """A grid of cells: models x tasks x seeds x methods x bases x ablations x errors. Defaults are the quickstart.
+
+    Cells of `include` are added, those of `exclude` taken out. `retry` computes cells again that failed before.
+    """
+
+    model: Names = [EMBEDDED]
+    tasks: Names = ["sva/simple", "sva/nounpp", "sva/rc", "sva/within_rc"]
+    bases: Names = Field(default_factory=lambda asked: default_bases(asked.get("model")))
+    methods: Names = ["relp", "atp"]
+    ablation: Names = ["mean"]
+    error: Errors = ["score"]
+    seed: Seeds = [0]
     include: list[Selector] = []
     exclude: list[Selector] = []
     retry: bool = False

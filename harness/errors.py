@@ -12,6 +12,11 @@ class UserError(Exception):
     """
 
 
+def printable(text: str) -> str:
+    """Return `text` with "?" for every character that a terminal would act on or that turns lines around."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """Build the error for a name that is not among `valid`, with the nearest valid name if there is one."""
     names = sorted(valid)

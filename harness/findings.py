@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.errors import printable
+
 MOST_WORDS = 3
 SHOWN = 60
 
@@ -40,7 +42,7 @@ class Finding:
         said = [problem.words for problem in worst[:MOST_WORDS]]
         more = [f"and {len(worst) - MOST_WORDS} more"] if len(worst) > MOST_WORDS else []
         line = " ".join("; ".join([*said, *more] or [self.summary]).split())
-        return "".join(letter if letter.isprintable() else "?" for letter in line)
+        return printable(line)
 
 
 def broken(words: str) -> Problem:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from harness.cache import write_atomically
-from harness.errors import UserError
+from harness.errors import UserError, printable
 from harness.metrics import Floats, Outcome
 from harness.schema import (
     Cell,
@@ -161,7 +161,7 @@ def read_result(path: Path) -> Result:
         reason = first["msg"].removeprefix("Value error, ")
         message = f"{path} is not a valid result: {f'field {field}: ' if field else ''}{reason}"
         # A field's name can be anything that the file says.
-        raise UserError("".join(c if c.isprintable() else "?" for c in message[:500])) from error
+        raise UserError(printable(message[:500])) from error
 
 
 def read_results(folder: Path) -> list[Result]:

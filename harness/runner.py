@@ -344,25 +344,14 @@ class Grid:
             content = {"content": basis.content} if basis.content else {}
             yield (
                 name,
-                Cell(
+                config.cell(
                     model=self.model_name,
                     task=self.names.tasks[group.shared.task].name,
                     basis=basis.name,
                     method=group.shared.method,
                     ablation=ablation,
-                    positions=config.positions,
-                    rank=config.rank,
                     error=error,
-                    n_discovery=config.n_discovery,
-                    n_evaluation=config.n_evaluation,
-                    split=config.split,
                     seed=group.shared.seed,
-                    dtype=config.dtype,
-                    metric=config.metric,
-                    answers=config.answers,
-                    chat=config.chat,
-                    require_correct=config.require_correct,
-                    grid=config.sizes,
                     options={**self.names.hashes[name], **content},
                 ),
             )

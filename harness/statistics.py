@@ -221,7 +221,7 @@ def statistics_of(curve: Curve, weights: Floats, metric: Metric = LOGIT_DIFFEREN
 
     full, empty = mean(metric, curve.full), mean(metric, curve.empty)
     effect = full - empty
-    divisor = _divisor(curve, effect, metric)
+    divisor = safe_divisor(curve, effect, metric)
     f = (mean(metric, curve.circuit) - empty) / divisor
     c = (mean(metric, curve.complement) - empty) / divisor
     share = np.concatenate([[0.0], curve.size / curve.total_nodes, [1.0]])
@@ -238,7 +238,7 @@ def statistics_of(curve: Curve, weights: Floats, metric: Metric = LOGIT_DIFFEREN
         "auc_f": log_mean(curve, f, 0, 1, lambda value: np.maximum(0, 1 - np.abs(1 - value))),
         "auc_c": log_mean(curve, c, 1, 0, lambda value: 1 - np.minimum(1, np.abs(value))),
         **{
-            f"nodes_at_{round(10 * threshold):02d}": _nodes_at(curve, f, threshold) + undefined
+            f"nodes_at_{round(10 * threshold):02d}": nodes_at(curve, f, threshold) + undefined
             for threshold in THRESHOLDS
         },
         "cpr": np.trapezoid(f_share, share, axis=0),
@@ -273,7 +273,8 @@ def log_mean(
     return mean
 
 
-def _nodes_at(curve: Curve, f: Floats, threshold: float) -> Floats:
+def nodes_at(curve: Curve, f: Floats, threshold: float) -> Floats:
+    """Return, of curves f [P, R], the size from which each stays at or above `threshold`, [R] (see `statistics_of`)."""
     # What comes after the last dip: a later one undoes an earlier success.
     places = np.arange(1, len(f) + 1, dtype=np.int32)[:, None]
     after_dips = ((f < threshold) * places).max(axis=0)
@@ -286,7 +287,7 @@ def _smallest_effect(curve: Curve) -> float:
     return SMALLEST_EFFECT * max(float(np.abs(part).max()) for part in logits)
 
 
-def _divisor(curve: Curve, effect: Floats, metric: Metric) -> Floats:
+def safe_divisor(curve: Curve, effect: Floats, metric: Metric) -> Floats:
     """Return `effect` [R] ready to divide by: NaN if the curve's own is too small to.
 
     A resample's is only kept that far from 0: it belongs in the tail of the interval, it does not undo it.

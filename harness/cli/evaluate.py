@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.app import app, progress_bar
-from harness.cli.options import Answers, Chat, Device, Dtype, Model
+from harness.cli.options import (
+    Ablation,
+    Answers,
+    Chat,
+    Device,
+    Dtype,
+    Metric,
+    Model,
+    Pairs,
+    Rank,
+    RequireCorrect,
+    Sizes,
+    Split,
+)
 from harness.errors import UserError
 
 NOT_SETTINGS = ("scores", "template", "name", "out")
@@ -22,22 +35,18 @@ def evaluate(
     model: Model = None,
     task: Annotated[str | None, typer.Option(help="Name, folder or .yaml file (default: the file's).")] = None,
     basis: Annotated[str | None, typer.Option(help="Name or path/to/file.py:Name (default: the file's).")] = None,
-    ablation: Annotated[str | None, typer.Option(help="mean, zero, mean_clean, resample, counterfactual.")] = None,
+    ablation: Ablation = None,
     positions: Annotated[str | None, typer.Option(help="kept or pooled (default: what the file has).")] = None,
-    rank: Annotated[str | None, typer.Option(help="abs or signed.")] = None,
+    rank: Rank = None,
     error: Annotated[str | None, typer.Option(help="Error nodes: score, keep or remove.")] = None,
-    split: Annotated[str | None, typer.Option(help="evaluation, heldout or heldout_templates.")] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="logit_difference, log_probability or probability_difference.")
-    ] = None,
+    split: Split = None,
+    metric: Metric = None,
     answers: Answers = None,
     chat: Chat = None,
-    require_correct: Annotated[
-        bool | None, typer.Option("--require-correct", help="Use only pairs that the model gets right.")
-    ] = None,
-    sizes: Annotated[str | None, typer.Option(help="Circuit sizes (default: 1-2-3-5-7 a decade).")] = None,
+    require_correct: RequireCorrect = None,
+    sizes: Sizes = None,
     n_discovery: Annotated[int | None, typer.Option(help="Pairs that the scores were made with.")] = None,
-    n_evaluation: Annotated[int | None, typer.Option(help="Pairs to evaluate circuits on.")] = None,
+    n_evaluation: Pairs = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the pairs, and of whatever is drawn.")] = None,
     dtype: Dtype = None,
     device: Device = None,

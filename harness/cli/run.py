@@ -8,7 +8,23 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.app import app, progress_bar
-from harness.cli.options import Answers, Chat, Config, Device, Dtype, Wandb, WandbEntity, WandbProject
+from harness.cli.options import (
+    Ablation,
+    Answers,
+    Chat,
+    Config,
+    Device,
+    Dtype,
+    Metric,
+    Pairs,
+    Rank,
+    RequireCorrect,
+    Sizes,
+    Split,
+    Wandb,
+    WandbEntity,
+    WandbProject,
+)
 
 
 @app.command()
@@ -17,22 +33,18 @@ def run(
     tasks: Annotated[str | None, typer.Option(help="Names or folders, separated by commas.")] = None,
     bases: Annotated[str | None, typer.Option(help="Names or path/to/file.py:Name.")] = None,
     methods: Annotated[str | None, typer.Option(help="Attribution methods.")] = None,
-    ablation: Annotated[str | None, typer.Option(help="mean, zero, mean_clean, resample, counterfactual.")] = None,
+    ablation: Ablation = None,
     positions: Annotated[str | None, typer.Option(help="kept or pooled.")] = None,
-    rank: Annotated[str | None, typer.Option(help="abs or signed.")] = None,
+    rank: Rank = None,
     error: Annotated[str | None, typer.Option(help="Error nodes: score, keep, remove, or several of these.")] = None,
-    split: Annotated[str | None, typer.Option(help="evaluation, heldout or heldout_templates.")] = None,
-    metric: Annotated[
-        str | None, typer.Option(help="logit_difference, log_probability or probability_difference.")
-    ] = None,
+    split: Split = None,
+    metric: Metric = None,
     answers: Answers = None,
     chat: Chat = None,
-    require_correct: Annotated[
-        bool | None, typer.Option("--require-correct", help="Use only pairs that the model gets right.")
-    ] = None,
-    sizes: Annotated[str | None, typer.Option(help="Circuit sizes (default: 1-2-3-5-7 a decade).")] = None,
+    require_correct: RequireCorrect = None,
+    sizes: Sizes = None,
     n_discovery: Annotated[int | None, typer.Option(help="Pairs to score nodes on.")] = None,
-    n_evaluation: Annotated[int | None, typer.Option(help="Pairs to evaluate circuits on.")] = None,
+    n_evaluation: Pairs = None,
     seed: Annotated[str | None, typer.Option(help="Seeds of the pairs, and of whatever is drawn.")] = None,
     dtype: Dtype = None,
     device: Device = None,

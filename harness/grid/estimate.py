@@ -181,25 +181,14 @@ def _cell(
 ) -> Cell:
     """The cell that a run would compute, but for what is known only of a loaded basis."""
     file = basis_file(treatment.basis)
-    return Cell(
+    return config.cell(
         model=group.shared.model,
         task=tasks[group.shared.task].name,
         basis=file[1] if file else treatment.basis,
         method=group.shared.method,
         ablation=treatment.ablation,
-        positions=config.positions,
-        rank=config.rank,
         error=treatment.error,
-        n_discovery=config.n_discovery,
-        n_evaluation=config.n_evaluation,
-        split=config.split,
         seed=group.shared.seed,
-        dtype=config.dtype,
-        metric=config.metric,
-        answers=config.answers,
-        chat=config.chat,
-        require_correct=config.require_correct,
-        grid=config.sizes,
         options=dict(hashes[treatment.basis]),
     )
 

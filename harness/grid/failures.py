@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.cache import write_atomically
+from harness.errors import printable
 from harness.schema import Cell, Line
 
 FOLDER = "failures"
@@ -38,7 +39,7 @@ class FailureRecord(BaseModel):
 def reason_of(error: BaseException) -> str:
     """The first line of an error, printable and not too long."""
     line = str(error).strip().partition("\n")[0][:LONGEST]
-    return "".join(c if c.isprintable() else "?" for c in line) or type(error).__name__
+    return printable(line) or type(error).__name__
 
 
 def record_failure(folder: Path, name: str, cell: Cell, reason: str) -> None:

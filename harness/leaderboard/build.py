@@ -8,13 +8,12 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from harness.errors import unknown_name
+from harness.errors import printable, unknown_name
 from harness.leaderboard.board import STATISTICS, By, Comparison, Leaderboard, Row, TaskEntry
 from harness.leaderboard.cells import read_samples
 from harness.leaderboard.headline import headline
 from harness.leaderboard.ranking import Ranked, compare, rank_rows
 from harness.leaderboard.rows import RowCells, make_rows
-from harness.leaderboard.settings import plain
 
 
 def build_leaderboard(
@@ -49,7 +48,7 @@ def build_leaderboard(
     answers.sort(key=lambda answer: (-len(answer[1].rows), answer[0]))
     return Leaderboard(
         by=by,
-        tasks=tuple(map(plain, columns)),
+        tasks=tuple(map(printable, columns)),
         headlines=tuple(headline(ranked, question, method) for question, ranked, _ in answers),
         rows=tuple(row for question, ranked, rows in answers for row in _rows(rows, ranked, question, columns)),
         settings=settings,
@@ -84,9 +83,9 @@ def _row(
     return Row(
         key=row.key,
         label=row.label,
-        model=plain(row.question["model"]),
-        basis=plain(row.basis),
-        method=plain(row.method),
+        model=printable(row.question["model"]),
+        basis=printable(row.basis),
+        method=printable(row.method),
         settings=dict(row.shown),
         question=question,
         control=row.control,
@@ -95,11 +94,11 @@ def _row(
         overall=row.overall(ranked.tasks) if complete else None,
         rank=ranked.ranks.get(row.key),
         comparison=comparison,
-        note=plain(ranked.notes.get(row.key, "")),
+        note=printable(ranked.notes.get(row.key, "")),
     )
 
 
 def _entry(row: RowCells, task: str) -> TaskEntry:
     if task in row.cells:
         return row.cells[task].entry()
-    return TaskEntry(plain(task), "missing", None, (), (), ())
+    return TaskEntry(printable(task), "missing", None, (), (), ())

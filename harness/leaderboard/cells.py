@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import UserError, unknown_name
+from harness.errors import UserError, printable, unknown_name
 from harness.metrics import Floats, Metric, scoring_metric
 from harness.results import read_arrays, read_result
 from harness.schema import Cell, Number, Result
-from harness.statistics import Curve, _divisor, _nodes_at, log_mean
+from harness.statistics import Curve, log_mean, nodes_at, safe_divisor
 
 THRESHOLD = 0.8
 MAX_PAIRS, MAX_POINTS = 10_000, 2_000
@@ -159,7 +159,7 @@ def _read_one(paths: Sequence[Path], tasks: Collection[str] | None, weights: Wei
             notes = tuple(f"{other} has other numbers than {path}, which counts" for other in others)
             return _Found(sample, task, tuple(problems), notes)
         except UserError as error:
-            problems.append("".join(c if c.isprintable() else "?" for c in str(error)))
+            problems.append(printable(str(error)))
     return _Found(None, None, tuple(problems))
 
 
@@ -214,9 +214,9 @@ def _statistics(curve: Curve, weights: Floats, metric: Metric) -> Floats:
     full, empty, circuit, complement = (
         metric.compute(outcome) @ weights.T for outcome in (curve.full, curve.empty, curve.circuit, curve.complement)
     )
-    divisor = _divisor(curve, full - empty, metric)
+    divisor = safe_divisor(curve, full - empty, metric)
     f, c = (circuit - empty) / divisor, (complement - empty) / divisor
-    nodes = _nodes_at(curve, f, THRESHOLD) + 0 * divisor  # NaN where f is
+    nodes = nodes_at(curve, f, THRESHOLD) + 0 * divisor  # NaN where f is
     rows: Floats = np.stack(
         [
             log_mean(curve, f, 0, 1, lambda value: np.maximum(0, 1 - np.abs(1 - value))),

@@ -8,11 +8,11 @@ does not make the difference look surer than it is.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from harness.errors import printable
 from harness.leaderboard.board import STATISTICS, Comparison, Headline, Verdict
 from harness.leaderboard.inference import quantiles
 from harness.leaderboard.ranking import NODES, Ranked, compare
 from harness.leaderboard.rows import RowCells, power
-from harness.leaderboard.settings import plain
 from harness.schema import Interval, Number
 from harness.tables import compact, interval_text
 
@@ -36,7 +36,7 @@ def headline(ranked: Ranked, question: str, method: str | None = None) -> Headli
             groups.setdefault((("method", row.method), *sorted(row.conditions.items())), []).append(row)
     prefix = f"{question}: " if question else ""
     if not groups:
-        under = f" with {plain(method)}" if method else ""
+        under = f" with {printable(method)}" if method else ""
         tasks = _tasks(len(ranked.tasks))
         sentence = f"{prefix}No basis{under} has usable results on all {tasks}, so nothing can be compared."
         if not ranked.tasks:
@@ -50,13 +50,13 @@ def headline(ranked: Ranked, question: str, method: str | None = None) -> Headli
     chosen = min(groups, key=order)
     rows = groups[chosen]
     best = rows[0]
-    under = ", ".join([plain(best.method), *(f"{k} {v}" for k, v in best.shown.items() if k in best.conditions)])
+    under = ", ".join([printable(best.method), *(f"{k} {v}" for k, v in best.shown.items() if k in best.conditions)])
     if len(rows) == 1:
         sentence = (
             f"{prefix}Only one basis, {_name(best, rows)}, has all {_tasks(len(ranked.tasks))} with {under}: "
             f"{ranked.by} {_value(best, ranked)}, and nothing to compare it with{_controls_ahead(best, ranked)}."
         )
-        return Headline(sentence, "nothing to compare", question, plain(best.method), best.key, None, None)
+        return Headline(sentence, "nothing to compare", question, printable(best.method), best.key, None, None)
     following = rows[1]
     comparison = _turned(compare(rows, best, ranked)[following.key], following)
     low, high = comparison.difference.low, comparison.difference.high
@@ -67,7 +67,7 @@ def headline(ranked: Ranked, question: str, method: str | None = None) -> Headli
         verdict = "on these tasks"
     sentence = _sentence(verdict, under, rows, comparison, ranked)
     sentence = f"{prefix}{sentence}{_controls_ahead(best, ranked)}."
-    return Headline(sentence, verdict, question, plain(best.method), best.key, following.key, comparison)
+    return Headline(sentence, verdict, question, printable(best.method), best.key, following.key, comparison)
 
 
 def _sentence(verdict: Verdict, under: str, rows: Sequence[RowCells], comparison: Comparison, ranked: Ranked) -> str:
@@ -122,9 +122,9 @@ def _tasks(count: int) -> str:
 def _name(row: RowCells, rows: Sequence[RowCells]) -> str:
     """Return a basis' name, with what tells it from another of the same name among `rows`."""
     if sum(other.basis == row.basis for other in rows) == 1:
-        return plain(row.basis)
+        return printable(row.basis)
     options = (f"{name} {value}" for name, value in row.shown.items() if name not in row.conditions)
-    return plain(f"{row.basis} ({', '.join(options)})")
+    return printable(f"{row.basis} ({', '.join(options)})")
 
 
 def _value(row: RowCells, ranked: Ranked) -> str:

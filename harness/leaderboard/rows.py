@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from harness.errors import printable
 from harness.leaderboard.board import Measures, TaskEntry
 from harness.leaderboard.cells import Sample
 from harness.leaderboard.inference import quantiles
@@ -21,7 +22,6 @@ from harness.leaderboard.settings import (
     identity_of,
     is_control,
     options_of,
-    plain,
     settings_of,
     shared,
     varying,
@@ -63,7 +63,7 @@ class Cells:
         """Return what the board says of it."""
         every = (*self.samples, *self.degenerate)
         return TaskEntry(
-            task=plain(self.task),
+            task=printable(self.task),
             status="measured" if self.samples else "degenerate" if self.degenerate else "missing",
             measures=self.measures,
             seeds=tuple(sample.cell.seed for sample in self.samples),
@@ -118,8 +118,8 @@ def make_rows(samples: Sequence[Sample]) -> tuple[list[RowCells], str, list[str]
     for (identity, group), cell, each, name in zip(groups.items(), cells, settings, names, strict=True):
         # the same name for other weights: their hash tells them apart
         shown = {d: each[d] for d in differ} | (options_of(cell) if names.count(name) > 1 else {})
-        shown = {plain(name): plain(value) for name, value in shown.items()}
-        words = (plain(cell.basis), plain(cell.method), *(f"{name} {value}" for name, value in shown.items()))
+        shown = {printable(name): printable(value) for name, value in shown.items()}
+        words = (printable(cell.basis), printable(cell.method), *(f"{name} {value}" for name, value in shown.items()))
         rows.append(
             RowCells(
                 key=hashlib.sha256(identity.encode()).hexdigest()[:12],
@@ -152,7 +152,9 @@ def _by_task(group: Sequence[Sample], notes: list[str]) -> dict[str, Cells]:
     for sample in group:
         first = kept.setdefault((sample.cell.task, sample.cell.seed), sample)
         if not np.array_equal(first.point, sample.point, equal_nan=True):
-            notes.append(plain(f"{sample.name} and {first.name} are one cell with other numbers: the latter counts"))
+            notes.append(
+                printable(f"{sample.name} and {first.name} are one cell with other numbers: the latter counts")
+            )
     by_task: dict[str, list[Sample]] = {}
     for _, sample in sorted(kept.items(), key=lambda item: item[0]):
         by_task.setdefault(sample.cell.task, []).append(sample)

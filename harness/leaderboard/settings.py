@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
+from harness.errors import printable
 from harness.schema import Cell
 from harness.tables import compact
 
@@ -52,14 +53,9 @@ def shared(settings: Sequence[Mapping[str, str]], seeds: Sequence[int]) -> str:
     differ = {*varying(settings), "model_hash"}
     same = {name: value for name, value in settings[0].items() if name not in differ and UNSAID.get(name) != value}
     words = ", ".join(f"{name} {value}" for name, value in same.items())
-    return plain(f"{words}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}")
+    return printable(f"{words}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}")
 
 
 def is_control(basis: str, method: str) -> bool:
     """Whether a row shows what chance or magnitude alone gives, and is no answer itself."""
     return method.partition(":")[0] in CONTROL_METHODS or basis.startswith(CONTROL_BASES)
-
-
-def plain(text: str) -> str:
-    """Return `text` without characters that a terminal would act on or that turn lines around."""
-    return "".join(c if c.isprintable() else "?" for c in text)

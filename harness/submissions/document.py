@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness import errors
 from harness.errors import UserError
 from harness.results import MAX_JSON_BYTES, read_result
 from harness.schema import Result
@@ -52,7 +53,7 @@ def refuse_link(path: Path) -> None:
 
 def printable(text: str) -> str:
     """Return at most 300 characters of `text` with "?" for what a terminal would not show as it is."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:300])
+    return errors.printable(text[:300])
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

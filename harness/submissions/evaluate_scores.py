@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from harness.ablation import check_ablation
 from harness.attribution import Progress, silent
 from harness.bases import Basis, basis_file, bind_basis, find_basis
-from harness.circuits import ErrorTreatment, Positions, Rank, Ranking, rank_nodes, size_grid
-from harness.config import Name, ScoringMetric, Sizes, make_settings
+from harness.circuits import ErrorTreatment, Ranking, rank_nodes
+from harness.config import CellConfig, Name, make_settings
 from harness.errors import UserError
 from harness.grid.cells import Pairs, compute_cell, content_hash
 from harness.loading import load_model, say_nothing
@@ -30,36 +29,21 @@ from harness.selection import Filter, load_prompts
 from harness.submissions.ranking import is_pooled, scores_of
 from harness.submissions.scores_file import METHOD, About, Floats, SubmittedScores
 from harness.tasks import Split, Task, load_task
-from harness.tokens import Answers
 
 FROM_FILE = ("model", "task", "basis", "n_discovery", "seed")
 """Settings that a scores file can bring along."""
 
 
-class EvaluateConfig(BaseModel):
+class EvaluateConfig(CellConfig):
     """One cell whose scores are given: what `harness.config.RunConfig` asks of many."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Name
     task: Name
     basis: Name
     ablation: Name = "mean"
-    positions: Positions = "kept"
-    rank: Rank = "abs"
     error: ErrorTreatment = "score"
-    split: Literal["evaluation", "heldout", "heldout_templates"] = "evaluation"
-    metric: ScoringMetric = "logit_difference"
-    answers: Answers = "first"
-    chat: bool = False
-    require_correct: bool = False
-    n_discovery: Size = 32
-    n_evaluation: Size = 40
-    sizes: Sizes = size_grid()
     seed: Count = 0
     n_resamples: Size = 2000
-    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
-    device: str = "auto"
 
 
 def settled(options: Mapping[str, Any], scores: SubmittedScores | None = None) -> EvaluateConfig:
@@ -168,14 +152,15 @@ def evaluate_scores(
 
 def _cell(setting: Setting, method: str, scores: SubmittedScores) -> Cell:
     config, basis = setting.config, setting.basis
-    asked = config.model_dump(exclude={"task", "basis", "sizes", "device", "error"})
-    return Cell(
-        **asked,
+    return config.cell(
+        model=config.model,
         task=setting.task.name,
         basis=basis.name,
         method=method,
+        ablation=config.ablation,
         error=config.error if basis.has_error else "score",
-        grid=config.sizes,
+        seed=config.seed,
+        n_resamples=config.n_resamples,
         options={**setting.content, "scores_sha256": scores.sha256},
     )
 

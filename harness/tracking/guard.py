@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from harness.errors import printable
 from harness.tracking.settings import Say
 
 T = TypeVar("T")
@@ -31,4 +32,4 @@ class Guard:
 def one_line(error: object) -> str:
     """An error, or a line of a log, as one short line that can go to a terminal."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return "".join(c if c.isprintable() else "?" for c in text[:300])
+    return printable(text[:300])
