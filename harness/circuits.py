@@ -16,6 +16,8 @@ Rank = Literal["abs", "signed"]
 Positions = Literal["kept", "pooled"]
 ErrorTreatment = Literal["score", "keep", "remove"]
 LARGEST = 10_000
+LEAST_RANKED = 1_000
+"""A result keeps at least so many nodes of its ranking, or all: what overlaps, profiles and validation look at."""
 NEVER = 2**62
 """The place in the ranking of a node that is in no circuit."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from harness.circuits import ErrorTreatment, Positions, Rank, size_grid
+from harness.circuits import LARGEST, LEAST_RANKED, ErrorTreatment, Positions, Rank, size_grid
 from harness.errors import UserError, unknown_name
 from harness.metrics import scoring_metric
 from harness.schema import Cell, Count, Line, Size
@@ -119,6 +119,8 @@ class RunConfig(CellConfig):
     """A grid of cells: models x tasks x seeds x methods x bases x ablations x errors. Defaults are the quickstart.
 
     Cells of `include` are added, those of `exclude` taken out. `retry` computes cells again that failed before.
+    `keep_ranked` is how many nodes of its ranking a result keeps on disk, for a board that is to stay small: no number
+    depends on it, so it is no part of a cell.
     """
 
     model: Names = [EMBEDDED]
@@ -131,6 +133,7 @@ class RunConfig(CellConfig):
     include: list[Selector] = []
     exclude: list[Selector] = []
     retry: bool = False
+    keep_ranked: Annotated[Size, Field(ge=LEAST_RANKED)] = LARGEST
     wandb: Mode = "disabled"
     wandb_project: Place | None = None
     wandb_entity: Place | None = None

@@ -281,7 +281,15 @@ class Grid:
                 scores, basis, rank=cell.rank, positions=cell.positions, error=cell.error, limit=max(cell.grid)
             )
             result, arrays = compute_cell(
-                cell, self.model, self.model_hash, basis, ranking, pairs, seconds=seconds, progress=progress
+                cell,
+                self.model,
+                self.model_hash,
+                basis,
+                ranking,
+                pairs,
+                seconds=seconds,
+                keep_ranked=self.config.keep_ranked,
+                progress=progress,
             )
         except CELL_ERRORS as error:
             self._fail(_label(cell), reason_of(error))

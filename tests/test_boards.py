@@ -50,7 +50,7 @@ def test_a_board_is_planned_offline_with_plausible_estimates(path: Path) -> None
     # at the speed of a small machine: a cell of a 135M model takes seconds, one of an 8B model hours
     assert 1 < seconds / model.cells < 8 * 3600
     assert shape.n_weights * 2 < model.taken.memory < 80e9
-    assert 1e5 < found.result_bytes < 1e6
+    assert 5e4 < found.result_bytes < 1e6
     for basis in config.bases:
         kind, _, spec = basis.partition(":")
         if kind in ("sae", "transcoder") and spec:
@@ -73,8 +73,8 @@ def test_the_embedded_board_has_the_tasks_that_the_model_can_do() -> None:
     can = {row.task for row in report.tasks if row.can}
     assert set(config.tasks) == can
     (model,) = estimate(config, RATE).models
-    # 16 tasks and 3 seeds of: relp in all six bases, ig and atp in five, random in two
-    assert model.cells == 16 * 3 * (6 + 5 + 5 + 2)
+    # 16 tasks and 3 seeds of: relp in all five bases, ig and atp in four, random in one
+    assert model.cells == 16 * 3 * (5 + 4 + 4 + 1)
 
 
 def test_llama_is_asked_as_in_the_paper() -> None:

@@ -13,17 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from conftest import pair_rows, write_task
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
 from harness import cli, make_config, runner
-from harness.results import ARRAY_TYPES, MAX_JSON_BYTES, read_result
+from harness.results import ARRAY_TYPES, MAX_JSON_BYTES, read_arrays, read_result
 from harness.schema import Result
 from harness.submissions import recompute
+from harness.submissions.compare import compare
 from harness.submissions.validate import FileReport, validate, validate_file, validation_table
 
+SPLITS = ("discovery", "evaluation", "heldout")
 BASIS = """
 import torch
 from harness import LinearBasis, Site
@@ -101,6 +104,33 @@ def test_results_of_a_run_pass(made: Path) -> None:
         }
     assert "3 results: " in shown(reports)
     assert "broken" not in shown(reports)
+
+
+def test_a_result_may_keep_the_first_thousand_of_its_ranking(tiny_folder: Path, tmp_path: Path) -> None:
+    long = write_task(tmp_path / "long", **{split: pair_rows(6, (12,), n) for n, split in enumerate(SPLITS)})
+    settings = {
+        "model": str(tiny_folder), "tasks": str(long), "bases": "neurons", "methods": "relp", "n_discovery": 6,
+        "n_evaluation": 6, "ablation": "zero", "device": "cpu", "sizes": "10,1000,1200",
+    }  # fmt: skip
+    both = {}
+    for keep in (1000, 10_000):
+        made = runner.run(make_config(settings | {"keep_ranked": keep, "out": tmp_path / str(keep)}))
+        both[keep] = tmp_path / str(keep) / f"{made.results[0].name}.json"
+    assert both[1000].name == both[10_000].name
+    short, whole = (read_result(path) for path in both.values())
+    assert (short.curve, short.summary) == (whole.curve, whole.summary)
+    kept, ranked = (read_arrays(path, read_result(path))[1] for path in both.values())
+    assert (len(kept.layer), len(ranked.layer)) == (1000, 1200)
+    assert all(np.array_equal(part, getattr(ranked, name)[:1000]) for name, part in vars(kept).items())
+    (report,) = validate([both[1000]])
+    assert [finding.verdict for finding in report.findings if finding.check == "ranking"] == ["ok"]
+    assert "1,000 nodes in order, of 1,200: what larger circuits count was not checked" in shown([report])
+    shares = compare(short, whole, kept, ranked).overlap
+    assert shares[:2] == (1.0, 1.0)
+    assert np.isnan(shares[2])
+    # counts of circuits that the ranking does hold are checked as ever
+    forged = hand_in(both[1000], lambda d, _: d["curve"]["distinct_units"].__setitem__(0, 3))
+    assert "distinct_units" in problems(validate_file(forged))["ranking"]
 
 
 def test_a_file_its_arrays_and_its_folder_name_the_same(one: Path) -> None:
@@ -216,7 +246,7 @@ FORGERIES: dict[str, tuple[Callable[[Document, Arrays], object], str, str]] = {
     "another grid": (lambda d, a: d["cell"].update(grid=[1, 2]), "record", "sizes are not those of cell.grid"),
     "no grid": (lambda d, a: d["cell"].update(grid=[]), "record", "sizes are not those of cell.grid"),
     "a grid twice": (lambda d, a: d["cell"]["grid"].append(1), "record", "not ascending"),
-    "a larger basis": (lambda d, a: d.update(total_nodes=10**6), "ranking", "valid are 10,000"),
+    "a larger basis": (lambda d, a: d.update(total_nodes=10**6), "ranking", "valid are 1,000 to 10,000"),
     "a smaller basis": (lambda d, a: d.update(total_nodes=151), "ranking", "total_nodes is 151"),
     "more pairs than asked for": (
         lambda d, a: d["data"]["evaluation"].update(usable=7),

@@ -13,7 +13,7 @@ import torch
 from harness.ablation import check_ablation
 from harness.attribution import Progress, silent
 from harness.bases import Basis, basis_file
-from harness.circuits import Ranking
+from harness.circuits import LARGEST, Ranking
 from harness.curves import evaluate
 from harness.metrics import scoring_metric
 from harness.models.adapter import Model
@@ -70,11 +70,12 @@ def compute_cell(
     pairs: Pairs,
     *,
     seconds: dict[str, float] | None = None,
+    keep_ranked: int = LARGEST,
     progress: Progress = silent,
 ) -> tuple[Result, bytes]:
-    """Return a cell's result and its packed arrays; `seconds` are those that its scores took, by phase.
+    """Return a cell's result and its packed arrays, with the first `keep_ranked` nodes of the ranking.
 
-    Raises UserError for a cell that cannot be computed.
+    `seconds` are those that its scores took, by phase. Raises UserError for a cell that cannot be computed.
     """
     began = time.perf_counter()
     curve = evaluate(
@@ -91,18 +92,18 @@ def compute_cell(
     evaluated = time.perf_counter()
     statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
     taken = {"curve": evaluated - began, "statistics": time.perf_counter() - evaluated}
-    arrays = pack_arrays(curve, ranking_arrays(ranking))
+    arrays = pack_arrays(curve, ranking_arrays(ranking, keep_ranked))
     data = pairs.data
     environment = describe_environment(str(model.device), cell.dtype, torch.get_num_threads(), model_hash, data.hash)
     timing = Timing(seconds=(seconds or {}) | taken, peak_memory_bytes=_peak_memory(model.device))
     return make_result(cell, curve, statistics, arrays, data, environment, timing), arrays
 
 
-def ranking_arrays(ranking: Ranking) -> RankingArrays:
-    """The nodes of a ranking as a result keeps them."""
+def ranking_arrays(ranking: Ranking, count: int) -> RankingArrays:
+    """The first `count` nodes of a ranking as a result keeps them."""
     units = torch.where(ranking.is_error, -1, ranking.unit)
-    layer, slot, unit = (part.int().numpy() for part in (ranking.layer, ranking.slot, units))
-    return RankingArrays(layer, slot, unit, ranking.score.float().numpy())
+    layer, slot, unit = (part[:count].int().numpy() for part in (ranking.layer, ranking.slot, units))
+    return RankingArrays(layer, slot, unit, ranking.score[:count].float().numpy())
 
 
 def _peak_memory(device: torch.device) -> int | None:

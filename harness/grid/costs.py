@@ -119,6 +119,6 @@ def peak_memory(
     return PROCESS_BYTES + weights + sum(basis.kept_bytes for basis in bases) + max(scoring, drawn)
 
 
-def result_bytes(n_sizes: int, largest: int, n_pairs: int) -> int:
-    """Bytes of a cell's two files: the ranking (8 a node) and the outcomes (4 a part) of every pair and point."""
-    return RESULT_BYTES + 8 * largest + 4 * OUTCOME_PARTS * n_pairs * (2 * n_sizes + 2)
+def result_bytes(n_sizes: int, n_ranked: int, n_pairs: int) -> int:
+    """Bytes of a cell's two files: the ranking kept (8 a node) and the outcomes (4 a part) of every pair and point."""
+    return RESULT_BYTES + 8 * n_ranked + 4 * OUTCOME_PARTS * n_pairs * (2 * n_sizes + 2)

@@ -97,7 +97,7 @@ def estimate(config: RunConfig, rate: Rate | None = None) -> Estimate:
     if config.require_correct:
         notes.setdefault(f"the model is assumed to get one pair of {DRAWN} right")
     rate = rate or machine_rate(config.device, config.dtype)
-    size = costs.result_bytes(len(config.sizes), max(config.sizes), config.n_evaluation)
+    size = costs.result_bytes(len(config.sizes), min(max(config.sizes), config.keep_ranked), config.n_evaluation)
     return Estimate(tuple(models), rate, size, (f"speed: {rate.basis}", *notes))
 
 

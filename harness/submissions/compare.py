@@ -7,6 +7,7 @@ nodes, which jump from one size to the next.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -127,7 +128,9 @@ def _move(recorded: Result, again: Result, name: str, size: int, limit: float) -
 
 
 def _overlap(one: RankingArrays, other: RankingArrays, size: int) -> float:
-    """Share of the first `size` nodes of one ranking that are among those of the other."""
+    """Share of the first `size` nodes of one ranking that are among those of the other; NaN if either keeps fewer."""
+    if size > min(len(one.layer), len(other.layer)):
+        return math.nan
     first, second = (
         set(zip(*(part[:size].tolist() for part in (ranking.layer, ranking.position, ranking.unit)), strict=True))
         for ranking in (one, other)
@@ -188,7 +191,7 @@ def reproduction_table(found: Reproduction) -> RenderableType:
     curve.caption, curve.caption_justify = "f: faithfulness, c: completeness of the circuit of so many nodes", "left"
     for (size, f, c), share in zip(found.curve, found.overlap, strict=True):
         cells = (_text(part) for move in (f, c) for part in (move.recorded, move.again, move.distance))
-        curve.add_row(f"{size:,}", *cells, f"{share:.0%}", _flag(f) or _flag(c))
+        curve.add_row(f"{size:,}", *cells, "-" if math.isnan(share) else f"{share:.0%}", _flag(f) or _flag(c))
     notes = [Text(f"note: {printable(note)}") for note in found.notes]
     return Group(numbers, curve, *notes, Text(verdict(found)))
 
