@@ -84,9 +84,12 @@ def _correct(rows: list[Row], unusable: Counter[str], n: int, model: Model, scor
 
 def correct(prompts: PromptSet, model: Model) -> Sequence[bool]:
     """Whether the model gets each pair right, [N] (see `Filter`)."""
+    length = prompts.shared
+    rest = prompts.after(length)
     with torch.no_grad():
-        found = outcome(model, model.forward(prompts.clean, prompts.last), prompts)
-    return is_right(found, prompts)
+        prefix = model.prefix(prompts.clean[:1, :length]) if length else None
+        found = outcome(model, model.forward(rest.clean, rest.last, prefix=prefix), rest)
+    return is_right(found, rest)
 
 
 def is_right(found: Outcome, prompts: PromptSet) -> Sequence[bool]:
