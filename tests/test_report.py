@@ -20,9 +20,10 @@ from toy_results import FULL, HOSTILE, write_toys
 from harness.cli import command
 from harness.errors import UserError
 from harness.figures import LOOKS
+from harness.html import dump
 from harness.leaderboard import build_leaderboard
 from harness.report import read_board_results, report_page
-from harness.report.columns import SHARES, cell_record, dump, encode_columns
+from harness.report.columns import SHARES, cell_record, encode_columns
 from harness.report.page import DARK_PAPER, contrast, on_dark
 from harness.schema import Result
 

@@ -9,11 +9,11 @@ A cell becomes a flat record (`cell_record`); records become columns (`encode_co
 The values of a curve are integers, in thousandths: they are drawn, and read to two digits.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
+from harness.html import dump
 from harness.schema import Interval, Number, Numbers, Result
 from harness.tables import flags
 
@@ -61,13 +61,6 @@ def cell_record(result: Result) -> dict[str, JsonValue]:
 def encode_columns(records: Sequence[Mapping[str, JsonValue]]) -> dict[str, Column]:
     """Return a column for each name of `records`, which all have the same names, in its shortest form."""
     return {name: _column([record[name] for record in records]) for name in (records[0] if records else ())}
-
-
-def dump(value: JsonValue) -> str:
-    """Return `value` as JSON without spaces, that may stand in a script element: no <, > or & is left in it."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    # only strings can hold these, and JSON reads the escapes back
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def interval_values(interval: Interval) -> list[JsonValue]:

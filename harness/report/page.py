@@ -6,14 +6,11 @@
    no inline handler, and no script that a name in a result might try to be.
 """
 
-import base64
-import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
 from importlib.metadata import version
-from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 
@@ -21,9 +18,10 @@ from pydantic import JsonValue
 
 from harness.errors import UserError
 from harness.figures.style import LineStyle, make_look
+from harness.html import self_contained
 from harness.leaderboard import Leaderboard
 from harness.leaderboard.cells import find_results
-from harness.report.columns import cell_record, dump, encode_columns
+from harness.report.columns import cell_record, encode_columns
 from harness.report.rows import board_record
 from harness.results import read_result
 from harness.schema import Result
@@ -54,14 +52,6 @@ def read_board_results(board: Leaderboard, folders: Sequence[Path]) -> list[Resu
 
 def report_page(results: Sequence[Result], board: Leaderboard, title: str) -> str:
     """Return the report as one HTML document: `results`, each once, and the leaderboard made of them."""
-    templates = files("harness.report")
-    style = templates.joinpath("page.css").read_text("utf-8")
-    parts = (templates.joinpath(name).read_text("utf-8") for name in SCRIPTS)
-    script = '"use strict";\n{\n' + "\n".join(parts) + "}\n"
-    policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
     look = make_look((result.cell.basis for result in results), (result.cell.method for result in results))
     data: JsonValue = {
         "cells": len(results),
@@ -73,19 +63,13 @@ def report_page(results: Sequence[Result], board: Leaderboard, title: str) -> st
         "board": board_record(board, results),
     }
     values = {
-        "policy": escape(policy),
         "version": escape(version("basisbench")),
         "title": escape(title),
         "sentences": _sentences(board),
         "about": escape(board.settings),
         "footer": escape(f"Made with basisbench {version('basisbench')}; the data of every cell is in this file."),
-        "style": style,
-        "script": script,
-        "data": dump(data),
     }
-    template = templates.joinpath("page.html").read_text("utf-8")
-    # in one pass, so that braces in a value are no places to fill
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: values[place[1]], template)
+    return self_contained("harness.report", SCRIPTS, values, data)
 
 
 def on_dark(colour: str) -> str:
@@ -136,7 +120,3 @@ def _channels(colour: str) -> tuple[int, int, int]:
 def _dashes(line: LineStyle) -> list[JsonValue]:
     """Return the dashes and gaps of a line in widths of it; none for a solid line."""
     return [] if line == "-" else [*line[1]]
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

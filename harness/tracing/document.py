@@ -145,9 +145,10 @@ class Asked(Record):
 class TraceDocument(Record):
     """The whole document. `tokens` are a prompt's tokens, or a task's slots.
 
-    `chosen` says in words how nodes were chosen, `traced` how many units were traced, `explained` is the share of the
-    metric that the nodes of the graph carry, `kept` the share of the traced graph's influence that pruning left.
-    `evidence` is keyed by ``layer:unit``, and `evidence_text` names the text that contexts were looked for in.
+    `chosen` says in words how nodes were chosen, `traced` how many units were traced. `explained` is the share of what
+    enters the traced nodes, weighted by their influence, that units and embeddings bring (`influence.explained`);
+    `kept` the share of the traced graph's influence that pruning left. `evidence` is keyed by ``layer:unit``;
+    `evidence_text` names the text that contexts were looked for in.
     """
 
     schema_version: Literal[1] = 1
@@ -160,7 +161,7 @@ class TraceDocument(Record):
     tokens: list[Token]
     chosen: Line
     traced: Count
-    explained: float
+    explained: Share
     kept: Share
     gap: float
     nodes: list[NodeRecord]
