@@ -373,16 +373,23 @@ class Model:
         bias = self._unembedding_bias[tokens].float()
         return self._finish(torch.einsum("bd,bkd->bk", hidden.float(), weight) + bias, cap_as_gain)
 
+    def added_logits(self, hidden: Tensor) -> Tensor:
+        """What `hidden` [k, d_model] adds to all logits, before a soft cap and without the bias: float32 [k, V]."""
+        return self._scaled(torch.nn.functional.linear(hidden, self._unembedding).float())
+
     def _finish(self, logits: Tensor, cap_as_gain: bool = False) -> Tensor:
         """Apply what some architectures do to logits: Gemma-2's soft cap, Cohere's and Granite's scale."""
-        config = self.config
-        if scale := getattr(config, "logit_scale", None):
-            logits = logits * scale
-        if scale := getattr(config, "logits_scaling", None):
-            logits = logits / scale
-        if cap := getattr(config, "final_logit_softcapping", None):
+        logits = self._scaled(logits)
+        if cap := getattr(self.config, "final_logit_softcapping", None):
             capped = torch.tanh(logits / cap) * cap
             logits = logits * (capped / logits).detach() if cap_as_gain else capped
+        return logits
+
+    def _scaled(self, logits: Tensor) -> Tensor:
+        if scale := getattr(self.config, "logit_scale", None):
+            logits = logits * scale
+        if scale := getattr(self.config, "logits_scaling", None):
+            logits = logits / scale
         return logits
 
 

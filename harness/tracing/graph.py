@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.attribution.methods import Progress, silent
 from harness.attribution.relp import relp_hooks
 from harness.bases import Basis
 from harness.metrics import Floats
@@ -223,7 +224,9 @@ def _graph(
     )
 
 
-def trace_task(model: Model, prompts: PromptSet, basis: Basis, nodes: Sequence[Node]) -> Graph:
+def trace_task(
+    model: Model, prompts: PromptSet, basis: Basis, nodes: Sequence[Node], progress: Progress = silent
+) -> Graph:
     """Trace a task's prompts and return their mean graph: positions of `nodes` are slots, and so are the graph's.
 
     Means are over pairs; where a prompt has no token in a slot, the slot's nodes count as zero. Takes a trace a
@@ -252,6 +255,7 @@ def trace_task(model: Model, prompts: PromptSet, basis: Basis, nodes: Sequence[N
         activation[at] += graph.activation * pairs / prompts.n_pairs
         attribution[at] += graph.attribution / prompts.n_pairs
         gap = max(gap, graph.gap)
+        progress("tracing", prompt + 1, prompts.n_prompts)
     return _graph(numbered, weights, attributions, activation, attribution, metric=float(attribution[-1]), gap=gap)
 
 

@@ -132,3 +132,15 @@ def prune(graph: Graph, share: float) -> Graph:
         direct=directly(some.source, some.target, some.share, start)[is_kept],
         kept=graph.kept * float(found.sum()) / whole if whole > 0 else graph.kept,
     )
+
+
+def explained(graph: Graph) -> float:
+    """The share of what enters a graph's nodes, weighted by their influence, that units and embeddings bring.
+
+    The rest comes from errors and from units that were not traced (Ameisen et al. 2025, completeness score).
+    """
+    edges = graph.edges
+    passed = edges.share * (graph.influence + logit_weights(graph.nodes))[edges.target]
+    known = np.array([node.kind in ("unit", "embedding") for node in graph.nodes])[edges.source]
+    total = float(passed.sum())
+    return float(passed[known].sum()) / total if total > 0 else 0.0

@@ -69,8 +69,13 @@ def prompts(task: str, n: int, seed: int) -> str:
 
     Raises UserError for an unknown task.
     """
+    return "\n".join(prompt_lines(task, n, seed))
+
+
+def prompt_lines(task: str, n: int, seed: int) -> list[str]:
+    """As `prompts`, each by itself; of several answers that will do, the first."""
     rows = load_task(task).pairs("discovery", n, seed)
-    return "\n".join(f"{row['clean']}{row['answer']}" for row in rows)
+    return [row["clean"] + (row["answer"] if isinstance(row["answer"], str) else row["answer"][0]) for row in rows]
 
 
 def _of_package(source: TextSource, say: Callable[[str], None]) -> list[str]:
