@@ -1,0 +1,270 @@
+"""The study as a report (study.md), its figure, and every number of it (study.json)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.cache import write_atomically
+from harness.figures.files import write_figure
+from harness.figures.style import SCREEN, drawn_in
+from harness.statistics import Band, Estimate
+from studies.capitals.agreement import Agreement
+from studies.capitals.steering import Doses, Swapped
+
+COMMAND = "python -m studies.capitals --out results/capitals"
+FOLLOWED = {"answer": "#0072B2", "foil": "#D55E00", "state": "#009E73", "city": "#CC79A7", "any capital": "#555555"}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that is reported, by question."""
+
+    n_prompts: int
+    n_states: int
+    discovery: str
+    evaluation: str
+    slots: dict[str, int]
+    city_nodes: int
+    eta2: list[float]
+    eta2_null: float
+    selective: int
+    control_selective: float
+    told: dict[int, Estimate]
+    told_controls: dict[int, float]
+    told_all: Estimate
+    half: int
+    speakers: list[tuple[int, int, float]]
+    doses: dict[str, Doses]
+    swaps: dict[str, Swapped]
+    agreement: Agreement
+    labels: dict[str, list[tuple[str, str, str]]]
+    seconds: float
+
+
+def write(study: Study, folder: Path) -> list[Path]:
+    """Write the report, the figure and the numbers into `folder`, and return the paths."""
+    report, numbers = folder / "study.md", folder / "study.json"
+    write_atomically(report, "\n".join(_lines(study)).encode() + b"\n")
+    write_atomically(numbers, json.dumps(_plain(asdict(study)), indent=1, allow_nan=False).encode() + b"\n")
+    with drawn_in(SCREEN):
+        figure = _figure(study)
+        drawn = write_figure(
+            figure,
+            folder / "study",
+            ("png", "svg"),
+            dpi=200,
+            title="Capitals: which state, say a capital, and steering them",
+            command=COMMAND,
+        )
+        plt.close(figure)
+    return [report, numbers, *drawn]
+
+
+# -- the text ------------------------------------------------------------------------------------------
+
+
+def _lines(study: Study) -> Iterator[str]:
+    yield "# The capitals study"
+    yield ""
+    yield (
+        f"Made by `{COMMAND}` ({study.seconds / 60:.0f} minutes). smollm2-135m, neurons; `capitals/two_hop`: three "
+        'examples, then "City: Dallas. State capital:". Circuits are found by relp on discovery pairs that the model '
+        f"gets right ({study.discovery}), steering is measured on others ({study.evaluation}). Intervals are 95 % "
+        "bootstraps over pairs, of swaps over answers; controls are equally active other neurons in the same layers "
+        "and slots, means over draws."
+    )
+    yield ""
+    yield "![What selects, says and steers](study.png)"
+    yield ""
+    yield "## Where the circuit stands"
+    yield ""
+    yield from _table(("slot", "of the first 100 nodes"), [(name, str(count)) for name, count in study.slots.items()])
+    yield "## Which state"
+    yield ""
+    median = float(np.median(study.eta2))
+    yield (
+        f"{study.n_prompts} cities of {study.n_states} states. Of the first {study.city_nodes} nodes at the city's "
+        f"last token, {study.selective} differ between states (permutation test, Holm, p < 0.05), of as many equally "
+        f"active neurons {study.control_selective:.1f}. The median share of variance between states is {median:.2f}; "
+        f"permuted states give {study.eta2_null:.2f}."
+    )
+    yield ""
+    yield "How often the nearest mean of other cities' states is the right state:"
+    yield ""
+    yield from _table(
+        ("neurons", "of the circuit", "equally active"),
+        [(str(k), _estimate(value), f"{study.told_controls[k]:.2f}") for k, value in study.told.items()]
+        + [("all in the model", _estimate(study.told_all), "")],
+    )
+    yield from _labelled("Labels of the first of them, from evidence alone:", study.labels["which state"])
+    yield "## Say a capital"
+    yield ""
+    yield (
+        f"At the prompt's last token, {study.half} neurons make up half of all that MLPs add directly to capitals over "
+        "states. The first:"
+    )
+    yield ""
+    yield from _labelled("", study.labels["say a capital"])
+    yield "## Turning them"
+    yield ""
+    for name, doses in study.doses.items():
+        yield f"**{name}**: probabilities in %, of the answer, its controls', and what else could be said."
+        yield ""
+        yield from _dose_table(doses)
+    yield "## Swapping them"
+    yield ""
+    yield "Another prompt's activations of these nodes: how often its answer becomes the first of all capitals."
+    yield ""
+    yield from _table(
+        ("nodes", "count", "pairs", "donor's answer first", "controls", "difference", "own answer still first"),
+        [
+            (
+                name,
+                f"{found.n_nodes:,}",
+                str(found.n_pairs),
+                _band(found.success),
+                "" if np.isnan(found.controls) else f"{found.controls:.2f}",
+                "" if np.isnan(found.controls) else _band(found.difference),
+                _band(found.kept),
+            )
+            for name, found in study.swaps.items()
+        ],
+    )
+    yield from _agreement_lines(study.agreement)
+
+
+def _dose_table(doses: Doses) -> Iterator[str]:
+    names = ("answer", "foil", "state", "city", "any capital", "any state")
+    rows = []
+    for i, dose in enumerate(doses.doses):
+        shown = [_percent(doses.bands[name], i) for name in names]
+        control = _percent(doses.controls["answer"], i)
+        right = _band(doses.bands["answer over foil"], i)
+        rows.append((f"{dose:g}", shown[0], control, *shown[1:], right, f"{doses.kl.value[i]:.2f}"))
+    header = ("dose", "answer", "controls' answer", *names[1:], "answer over foil", "KL on text, nats")
+    yield from _table(header, rows)
+
+
+def _agreement_lines(found: Agreement) -> Iterator[str]:
+    yield "## The neurons of agreement"
+    yield ""
+    yield from _table(
+        ("task", "nodes@0.8", "distinct neurons"),
+        [
+            (task, f"{interval.value:g} [{interval.low:g}, {interval.high:g}]", str(found.distinct[task]))
+            for task, interval in sorted(found.nodes.items())
+        ],
+    )
+    shared = ", ".join(f"{count} in {number} of 4" for number, count in enumerate(found.shared, start=1))
+    yield (
+        f"The first 100 nodes of the four circuits are {found.neurons} neurons: {shared}; {found.always_on} of them "
+        "are always on by the rule of `harness.reading.always_on`. Those in most circuits:"
+    )
+    yield ""
+    yield from _labelled("", [(f"{i}:{u}", one.label, one.rests_on) for (i, u), one in found.strongest])
+
+
+def _labelled(lead: str, rows: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    if lead:
+        yield lead
+        yield ""
+    yield from _table(
+        ("neuron", "label", "rests on"), [(key, _cell(label), _cell(rests)) for key, label, rests in rows]
+    )
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(header) + " |"
+    yield "| " + " | ".join("---" for _ in header) + " |"
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _estimate(value: Estimate) -> str:
+    return f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
+
+
+def _band(band: Band, index: int | None = None) -> str:
+    value, low, high = (part if index is None else part[index] for part in (band.value, band.low, band.high))
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _percent(band: Band, index: int) -> str:
+    return f"{100 * band.value[index]:.1f} [{100 * band.low[index]:.1f}, {100 * band.high[index]:.1f}]"
+
+
+def _plain(value: Any) -> Any:
+    """JSON values of what a study holds; NaN is null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+# -- the figure ----------------------------------------------------------------------------------------
+
+
+def _figure(study: Study) -> Figure:
+    n = len(study.doses)
+    figure, axes = plt.subplots(2, max(n, 2), figsize=(3.4 * max(n, 2), 5.6), layout="constrained", squeeze=False)
+    _draw_told(axes[0][0], study)
+    _draw_swaps(axes[0][1], study)
+    for spare in axes[0][2:]:
+        spare.axis("off")
+    for axis, (name, doses) in zip(axes[1], study.doses.items(), strict=False):
+        _draw_doses(axis, name, doses)
+    axes[1][0].legend(fontsize="small", frameon=False)
+    return figure
+
+
+def _draw_told(axis: Axes, study: Study) -> None:
+    k = list(study.told)
+    values = list(study.told.values())
+    axis.fill_between(k, [v.low for v in values], [v.high for v in values], alpha=0.2, color="#0072B2", lw=0)
+    axis.plot(k, [v.value for v in values], "o-", color="#0072B2", label="circuit")
+    axis.plot(k, [study.told_controls[i] for i in k], "s--", color="#777777", label="equally active")
+    axis.axhline(study.told_all.value, color="black", lw=0.8, ls=":", label="all neurons")
+    axis.set(xscale="log", xlabel="neurons at the city", ylabel="state told", ylim=(0, 1), title="Which state")
+    axis.legend(fontsize="small", frameon=False)
+
+
+def _draw_swaps(axis: Axes, study: Study) -> None:
+    names = list(study.swaps)
+    for row, found in enumerate(study.swaps.values()):
+        value = float(found.success.value)
+        error = [[value - float(found.success.low)], [float(found.success.high) - value]]
+        axis.errorbar(value, row, xerr=error, fmt="o", color="#0072B2")
+        axis.plot(found.controls, row, "s", color="#777777", mfc="none")
+    axis.set_yticks(range(len(names)), names, fontsize="small")
+    axis.invert_yaxis()
+    axis.set(xlim=(-0.02, 1), xlabel="donor's capital comes first", title="Swaps (squares: controls)")
+
+
+def _draw_doses(axis: Axes, name: str, doses: Doses) -> None:
+    for outcome, colour in FOLLOWED.items():
+        band = doses.bands[outcome]
+        axis.fill_between(doses.doses, band.low, band.high, alpha=0.15, color=colour, lw=0)
+        axis.plot(doses.doses, band.value, "o-", ms=3, color=colour, label=outcome)
+    control = doses.controls["answer"]
+    axis.plot(doses.doses, control.value, "s--", ms=3, mfc="none", color=FOLLOWED["answer"], label="answer, controls")
+    axis.axvline(1, color="black", lw=0.5)
+    axis.set(xlabel="multiplier", ylabel="probability", title=name.replace(" (", "\n("))
