@@ -166,6 +166,8 @@ def make_settings(kind: type[Settings], options: dict[str, Any], file: Path | No
         got = reprlib.repr(first["input"])
         # of a list of objects, which one and its field; else the setting alone
         loc = first["loc"]
+        if not loc:  # what is wrong is how settings go together
+            raise UserError(first["msg"].removeprefix("Value error, ")) from error
         where = ".".join(map(str, loc[:3])) if len(loc) > 2 and isinstance(loc[1], int) else loc[0]
         raise UserError(f"setting {where}: {first['msg']}, got {got}") from error
 

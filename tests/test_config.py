@@ -1,11 +1,13 @@
 """Settings from defaults, a file and options; what is wrong is one line."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from pydantic import BaseModel, model_validator
 
 from harness import RunConfig, UserError, make_config
+from harness.config import make_settings
 
 
 def refusal(options: dict[str, Any], file: Path | None = None) -> str:
@@ -90,3 +92,21 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, content: bytes, expected: str)
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     assert "No such file" in refusal({}, tmp_path / "none.yaml")
     assert "Is a directory" in refusal({}, tmp_path)
+
+
+class _Pair(BaseModel):
+    low: int = 0
+    high: int = 1
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low > self.high:
+            raise ValueError("low is above high")
+        return self
+
+
+def test_settings_that_do_not_go_together_are_one_line() -> None:
+    assert make_settings(_Pair, {"low": 1}).low == 1
+    with pytest.raises(UserError) as error:
+        make_settings(_Pair, {"low": 2})
+    assert str(error.value) == "low is above high"
