@@ -402,13 +402,20 @@ def test_always_on_units_of_a_basis_are_those_that_one_reading_finds(
     assert why_always_on(0.5, [], *other).startswith("at least 0.1 of its largest |activation| at 50%")
 
 
-def test_a_unit_that_is_first_on_two_of_three_tasks_is_not_always_on() -> None:
-    def scores(*values: float) -> TaskScores:
-        return TaskScores("task", {4: torch.tensor([values])}, ("end",))
+def scores(task: str, *values: float) -> TaskScores:
+    """Scores of a basis with one layer and one slot."""
+    return TaskScores(task, {4: torch.tensor([values])}, ("end",))
 
-    some = [scores(3, 2, 1), scores(3, 2, 1), scores(2, 3, 1)]
-    assert why_always_on(0, some, 4, 0) == ""
-    assert why_always_on(0, some[:2] + some[:1], 4, 0) != ""
+
+def test_a_unit_that_is_first_on_two_of_three_tasks_is_not_always_on() -> None:
+    assert why_always_on(0, [scores("ioi", 3, 2), scores("induction", 3, 2), scores("mine", 2, 3)], 4, 0) == ""
+    assert why_always_on(0, [scores("ioi", 3, 2), scores("induction", 3, 2), scores("mine", 3, 2)], 4, 0) != ""
+
+
+def test_what_serves_all_tasks_of_two_families_is_not_always_on() -> None:
+    agreement = [scores(f"sva/{name}", 3, 2) for name in ("simple", "nounpp", "rc", "within_rc")]
+    assert why_always_on(0, [*agreement, scores("ioi", 3, 2)], 4, 0) == ""
+    assert why_always_on(0, [*agreement, scores("ioi", 3, 2), scores("gender_pronoun", 3, 2)], 4, 0) != ""
 
 
 # -- labels --------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 A unit is always on if
 
 1. it is active (|activation| at least a tenth of its largest) at half of a text's tokens or more; or
-2. it is among the first 1 % of all units by |score| on every one of the tasks asked, three or more.
+2. it is among the first 1 % of all units by |score| on every one of the tasks asked, of three families or more. A
+   family is what stands before a task's slash: the agreement tasks are one, serving all of them is serving agreement.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from harness.models.adapter import Model
 from harness.reading.contexts import ACTIVE
 from harness.reading.rows import Rows, Source, no_hooks, passes, rows_of
 from harness.reading.serves import TaskScores, score_tasks
+from harness.tasks import TASKS
 
 OF_THE_TOKENS = 0.5
 FIRST = 0.01
-LEAST_TASKS = 3
+LEAST_FAMILIES = 3
 
 
 def first_count(n_units: int) -> int:
@@ -36,7 +38,7 @@ def why_always_on(active_share: float, scores: Sequence[TaskScores], layer: int,
     """Why the rule calls a unit always on, in words; empty if it does not."""
     if active_share >= OF_THE_TOKENS:
         return f"at least {ACTIVE:g} of its largest |activation| at {active_share:.0%} of the text's tokens"
-    if len(scores) >= LEAST_TASKS and all(s.rank(layer, unit) <= first_count(s.n_units) for s in scores):
+    if _are_varied(scores) and all(s.rank(layer, unit) <= first_count(s.n_units) for s in scores):
         return f"among the first {FIRST:.0%} of units on each of {len(scores)} tasks"
     return ""
 
@@ -73,9 +75,16 @@ def always_on_units(
         often = (times[layer] >= OF_THE_TOKENS * rows.n_counted) & (largest[layer] > 0)
         found |= {(layer, unit) for unit in often.nonzero()[:, 0].tolist()}
     scores = score_tasks(model, basis, tasks, say=say, progress=progress)
-    if len(scores) >= LEAST_TASKS:
+    if _are_varied(scores):
         found |= set.intersection(*(set(s.first(first_count(s.n_units))) for s in scores))
     return frozenset(found)
+
+
+def _are_varied(scores: Sequence[TaskScores]) -> bool:
+    """Whether tasks are of so many families that what serves all of them serves everything."""
+    # of a user's task the name is a path, which says nothing of a family
+    families = {s.task.partition("/")[0] if s.task in TASKS else s.task for s in scores}
+    return len(families) >= LEAST_FAMILIES
 
 
 def _over_magnitudes(

@@ -9,11 +9,13 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from torch import Tensor
 
 import harness
 from harness.attribution import load_method, silent
 from harness.bases import Basis, load_basis
 from harness.circuits import Ranking, rank_nodes
+from harness.metrics import Floats
 from harness.models.adapter import Model
 from harness.prompts import PromptSet
 from harness.reading import default_texts, read_units
@@ -21,7 +23,10 @@ from harness.steering.controls import matched_controls
 from harness.steering.nodes import Nodes, top_nodes
 from studies.capitals import recordings, say_a_capital, steering, which_state
 from studies.capitals.agreement import agreement
-from studies.capitals.report import Study, write
+from studies.capitals.recordings import Recordings
+from studies.capitals.report import Study, Told, write
+from studies.capitals.steering import Swapped
+from studies.capitals.which_state import Selectivity
 
 SIZES = (1, 2, 5, 10, 20, 50, 100)
 CIRCUIT = 100
@@ -50,26 +55,18 @@ def main(
     scores = load_method("relp")(model, found, [basis], seed=seed, progress=silent)["neurons"]
     ranking = rank_nodes(scores, basis, error="remove")
     city, last = (found.slot_names.index(name) for name in (recordings.CITY, recorded.last_slot))
-    at_city = _at(ranking, city)
+    at_city, at_end = _at(ranking, city), _at(ranking, last)
     typer.echo("which state")
-    kept = which_state.with_others(recorded.state_numbers)
-    group = np.unique(recorded.state_numbers[kept], return_inverse=True)[1]
-    values = recorded.at_city[kept].double().numpy()
-    circuit = at_city.first(CIRCUIT)
-    tested = which_state.selectivity(which_state.columns(values, _units(circuit)), group, seed)
-    controls = matched_controls(model, found, basis, circuit, "active", draws=DRAWS, seed=seed).sets
-    control_tests = [which_state.selectivity(which_state.columns(values, _units(c)), group, seed) for c in controls]
-    told = {k: which_state.accuracy(which_state.columns(values, _units(at_city.first(k))), group, seed) for k in SIZES}
-    told_controls = {
-        k: float(np.mean([which_state.told(which_state.columns(values, _units(c.first(k))), group) for c in controls]))
-        for k in SIZES
-    }
-    told_all = which_state.accuracy(values.reshape(len(values), -1), group, seed)
+    told, tests = {}, []
+    places = {"the city's last token": (at_city, recorded.at_city), "the prompt's end": (at_end, recorded.at_end)}
+    for place, (nodes, activations) in places.items():
+        tests.append(_selectivity(recorded, nodes.first(CIRCUIT), activations, seed))
+        told[place] = _told(model, found, basis, recorded, nodes.first(CIRCUIT), activations, tests[-1], seed)
     typer.echo("say a capital")
     spoken = say_a_capital.contributions(model, basis, steered, recorded.at_end)
     speakers = spoken.ranked()
     say = Nodes.of((layer, last, unit) for layer, unit, _ in speakers[:SAID])
-    state = _chosen(circuit, tested.p < SIGNIFICANT)
+    state = _chosen(at_city.first(CIRCUIT), tests[0].p < SIGNIFICANT)
     sets = {
         f"which state ({len(state)} neurons at the city)": state,
         f"say a capital ({SAID} neurons at the end)": say,
@@ -89,6 +86,9 @@ def main(
         swaps[name] = steering.swaps(model, basis, steered, nodes, seed)
     everything = steering.everything_at(basis, city)
     swaps["every neuron at the city"] = steering.swaps(model, basis, steered, everything, seed, controlled=False)
+    typer.echo("swapping states")
+    one_hop, known = recordings.known_states(model)
+    state_swaps = _state_swaps(model, basis, one_hop, known, seed)
     typer.echo("agreement")
     agreed = agreement(model, basis, circuits, silent)
     study = Study(
@@ -97,24 +97,71 @@ def main(
         discovery=str(found.usage),
         evaluation=str(steered.usage),
         slots=_slots(ranking, found),
-        city_nodes=len(circuit),
-        eta2=np.sort(tested.eta2)[::-1].tolist(),
-        eta2_null=float(tested.null.mean()),
-        selective=int((tested.p < SIGNIFICANT).sum()),
-        control_selective=float(np.mean([(test.p < SIGNIFICANT).sum() for test in control_tests])),
         told=told,
-        told_controls=told_controls,
-        told_all=told_all,
         half=spoken.half(),
         speakers=speakers[:SAID],
         doses=doses,
         swaps=swaps,
+        n_known=known.n_prompts,
+        state_swaps=state_swaps,
         agreement=agreed,
         labels=_labels(model, basis, {"which state": state.first(10), "say a capital": say.first(10)}),
         seconds=time.perf_counter() - began,
     )
     for path in write(study, out):
         typer.echo(f"written: {path}")
+
+
+def _selectivity(recorded: Recordings, nodes: Nodes, activations: Tensor, seed: int) -> Selectivity:
+    """Test the nodes on the states that have two cities or more."""
+    kept = which_state.with_others(recorded.state_numbers)
+    group = np.unique(recorded.state_numbers[kept], return_inverse=True)[1]
+    values = activations[kept].double().numpy()
+    return which_state.selectivity(which_state.columns(values, _units(nodes)), group, seed)
+
+
+def _told(
+    model: Model,
+    found: PromptSet,
+    basis: Basis,
+    recorded: Recordings,
+    nodes: Nodes,
+    activations: Tensor,
+    tested: Selectivity,
+    seed: int,
+) -> Told:
+    kept = which_state.with_others(recorded.state_numbers)
+    group = np.unique(recorded.state_numbers[kept], return_inverse=True)[1]
+    values = activations[kept].double().numpy()
+
+    def of(some: Nodes) -> Floats:
+        return which_state.columns(values, _units(some))
+
+    controls = matched_controls(model, found, basis, nodes, "active", draws=DRAWS, seed=seed).sets
+    others = [_selectivity(recorded, some, activations, seed) for some in controls]
+    return Told(
+        tested=len(nodes),
+        selective=int((tested.p < SIGNIFICANT).sum()),
+        control_selective=float(np.mean([(test.p < SIGNIFICANT).sum() for test in others])),
+        eta2=np.sort(tested.eta2)[::-1].tolist(),
+        eta2_null=float(tested.null.mean()),
+        by={k: which_state.accuracy(of(nodes.first(k)), group, seed) for k in SIZES},
+        controls={k: float(np.mean([which_state.told(of(c.first(k)), group) for c in controls])) for k in SIZES},
+        all=which_state.accuracy(values.reshape(len(values), -1), group, seed),
+    )
+
+
+def _state_swaps(model: Model, basis: Basis, found: PromptSet, known: PromptSet, seed: int) -> dict[str, Swapped]:
+    """Swaps between all states that the model knows: nodes of the one-hop circuit, and all neurons at the state."""
+    scores = load_method("relp")(model, found, [basis], seed=seed, progress=silent)["neurons"]
+    ranking = rank_nodes(scores, basis, error="remove")
+    swapped = {}
+    for count in (100, 1000):
+        nodes = top_nodes(ranking, count)
+        swapped[f"circuit, first {count} anywhere"] = steering.swaps(model, basis, known, nodes, seed, None)
+    everything = steering.everything_at(basis, known.slot_names.index("state"))
+    swapped["every neuron at the state"] = steering.swaps(model, basis, known, everything, seed, None, controlled=False)
+    return swapped
 
 
 def _at(ranking: Ranking, slot: int) -> Nodes:

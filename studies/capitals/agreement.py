@@ -17,6 +17,8 @@ from harness.schema import Interval
 from harness.tracing.document import Evidence, unit_key
 
 TASKS = ("sva/simple", "sva/nounpp", "sva/rc", "sva/within_rc")
+OTHERS = ("ioi", "greater_than", "capitals/country")
+"""Tasks of other families: a neuron that serves these as well serves everything."""
 CIRCUIT = 100
 SHOWN = 12
 
@@ -56,7 +58,7 @@ def agreement(model: Model, basis: Basis, folder: Path, progress: Progress) -> A
             place.setdefault(unit, []).append(rank)
     if missing := set(TASKS) - nodes.keys():
         raise UserError(f"no result of {', '.join(sorted(missing))} with neurons and relp in {folder}")
-    evidence = read_units(model, basis, sorted(place), default_texts(), TASKS, progress=progress)
+    evidence = read_units(model, basis, sorted(place), default_texts(), (TASKS[1], *OTHERS), progress=progress)
 
     def most(unit: tuple[int, int]) -> tuple[int, float]:
         """In most circuits first, then the highest in them."""

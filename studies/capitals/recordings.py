@@ -11,14 +11,16 @@ from torch import Tensor
 
 from harness.bases import Basis
 from harness.models.adapter import Model
-from harness.prompts import PromptSet
+from harness.prompts import PLAIN, PromptSet, encode, usable_rows
 from harness.recording import record
-from harness.selection import Filter, load_prompts
+from harness.selection import Filter, correct, load_prompts
 from harness.steering.outcomes import span_words
 from harness.tasks import load_task
+from harness.tokens import Row
 from tasks.places import STATES, State
 
 TASK = "capitals/two_hop"
+ONE_HOP = "capitals/state_capital"
 CITY = "city"
 ALL = 4096
 PROMPTS_AT_ONCE = 32
@@ -52,6 +54,23 @@ def evaluation(model: Model, pairs: int, seed: int, like: PromptSet) -> PromptSe
     """The pairs that are steered: others, that the model gets right as well, in the slots of `like`."""
     wanted = Filter(require_correct=True)
     return load_prompts(load_task(TASK), "evaluation", pairs, seed, model, wanted, like.slot_names)
+
+
+def known_states(model: Model) -> tuple[PromptSet, PromptSet]:
+    """The state -> capital pairs of discovery that the model gets right, and those of both splits, each prompt once.
+
+    All ordered pairs of the latter's prompts are the swaps between states that the model knows.
+    """
+    task = load_task(ONE_HOP)
+    found = load_prompts(task, "discovery", 32, 0, model, Filter(require_correct=True))
+    rows: dict[tuple[int, ...], Row] = {}
+    for split in ("discovery", "evaluation"):
+        for row in usable_rows(task.pairs(split, ALL, 0), model, PLAIN)[0]:
+            rows.setdefault(row.reading.clean, row)
+    every = list(rows.values())
+    right = correct(encode(every, {}, model, PLAIN), model)
+    kept = [row for row, is_right in zip(every, right, strict=True) if is_right]
+    return found, encode(kept, {}, model, PLAIN, found.slot_names)
 
 
 def record_prompts(model: Model, basis: Basis) -> Recordings:

@@ -21,7 +21,27 @@ from studies.capitals.agreement import Agreement
 from studies.capitals.steering import Doses, Swapped
 
 COMMAND = "python -m studies.capitals --out results/capitals"
-FOLLOWED = {"answer": "#0072B2", "foil": "#D55E00", "state": "#009E73", "city": "#CC79A7", "any capital": "#555555"}
+FOLLOWED = {
+    "answer": "#0072B2", "foil": "#D55E00", "state": "#009E73", "city": "#CC79A7", "any capital": "#555555",
+    "any state": "#56B4E9",
+}  # fmt: skip
+CONTROLLED = ("answer", "any state")
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a place tells the state: of the first `tested` circuit nodes there how many are `selective`, and of controls;
+    `eta2` of each, and of permuted states; accuracy `by` number of neurons, of `controls`, of `all` the model's.
+    """
+
+    tested: int
+    selective: int
+    control_selective: float
+    eta2: list[float]
+    eta2_null: float
+    by: dict[int, Estimate]
+    controls: dict[int, float]
+    all: Estimate
 
 
 @dataclass(frozen=True)
@@ -33,18 +53,13 @@ class Study:
     discovery: str
     evaluation: str
     slots: dict[str, int]
-    city_nodes: int
-    eta2: list[float]
-    eta2_null: float
-    selective: int
-    control_selective: float
-    told: dict[int, Estimate]
-    told_controls: dict[int, float]
-    told_all: Estimate
+    told: dict[str, Told]
     half: int
     speakers: list[tuple[int, int, float]]
     doses: dict[str, Doses]
     swaps: dict[str, Swapped]
+    n_known: int
+    state_swaps: dict[str, Swapped]
     agreement: Agreement
     labels: dict[str, list[tuple[str, str, str]]]
     seconds: float
@@ -90,22 +105,12 @@ def _lines(study: Study) -> Iterator[str]:
     yield from _table(("slot", "of the first 100 nodes"), [(name, str(count)) for name, count in study.slots.items()])
     yield "## Which state"
     yield ""
-    median = float(np.median(study.eta2))
-    yield (
-        f"{study.n_prompts} cities of {study.n_states} states. Of the first {study.city_nodes} nodes at the city's "
-        f"last token, {study.selective} differ between states (permutation test, Holm, p < 0.05), of as many equally "
-        f"active neurons {study.control_selective:.1f}. The median share of variance between states is {median:.2f}; "
-        f"permuted states give {study.eta2_null:.2f}."
-    )
+    yield f"{study.n_prompts} cities of {study.n_states} states."
     yield ""
-    yield "How often the nearest mean of other cities' states is the right state:"
-    yield ""
-    yield from _table(
-        ("neurons", "of the circuit", "equally active"),
-        [(str(k), _estimate(value), f"{study.told_controls[k]:.2f}") for k, value in study.told.items()]
-        + [("all in the model", _estimate(study.told_all), "")],
-    )
-    yield from _labelled("Labels of the first of them, from evidence alone:", study.labels["which state"])
+    for place, told in study.told.items():
+        yield from _told_lines(place, told)
+    lead = "Labels of the neurons at the city that differ between states, from evidence alone:"
+    yield from _labelled(lead, study.labels["which state"])
     yield "## Say a capital"
     yield ""
     yield (
@@ -117,29 +122,41 @@ def _lines(study: Study) -> Iterator[str]:
     yield "## Turning them"
     yield ""
     for name, doses in study.doses.items():
-        yield f"**{name}**: probabilities in %, of the answer, its controls', and what else could be said."
+        yield f"**{name}**: probabilities in %, of what could be said."
         yield ""
         yield from _dose_table(doses)
     yield "## Swapping them"
     yield ""
     yield "Another prompt's activations of these nodes: how often its answer becomes the first of all capitals."
     yield ""
-    yield from _table(
-        ("nodes", "count", "pairs", "donor's answer first", "controls", "difference", "own answer still first"),
-        [
-            (
-                name,
-                f"{found.n_nodes:,}",
-                str(found.n_pairs),
-                _band(found.success),
-                "" if np.isnan(found.controls) else f"{found.controls:.2f}",
-                "" if np.isnan(found.controls) else _band(found.difference),
-                _band(found.kept),
-            )
-            for name, found in study.swaps.items()
-        ],
-    )
+    yield from _swap_table(study.swaps)
+    yield f"The same for `capitals/state_capital`, all ordered pairs of {study.n_known} states that the model knows:"
+    yield ""
+    yield from _swap_table(study.state_swaps)
     yield from _agreement_lines(study.agreement)
+
+
+def _told_lines(place: str, told: Told) -> Iterator[str]:
+    yield (
+        f"**At {place}**: of the circuit's first {told.tested} nodes there, {told.selective} differ between states "
+        f"(permutation test, Holm, p < 0.05), of as many equally active neurons {told.control_selective:.1f}. The "
+        f"median share of variance between states is {np.median(told.eta2):.2f}; permuted states give "
+        f"{told.eta2_null:.2f}. How often the nearest mean of other cities' states is the right one:"
+    )
+    yield ""
+    rows = [(str(k), _estimate(value), f"{told.controls[k]:.2f}") for k, value in told.by.items()]
+    yield from _table(("neurons", "of the circuit", "equally active"), [*rows, ("all", _estimate(told.all), "")])
+
+
+def _swap_table(swaps: Mapping[str, Swapped]) -> Iterator[str]:
+    rows = []
+    for name, found in swaps.items():
+        compared = ("", "") if np.isnan(found.controls) else (f"{found.controls:.2f}", _band(found.difference))
+        counts = (f"{found.n_nodes:,}", f"{found.n_pairs:,}")
+        rows.append((name, *counts, _band(found.success), *compared, _band(found.kept)))
+    yield from _table(
+        ("nodes", "count", "pairs", "donor's answer first", "controls", "difference", "own answer still first"), rows
+    )
 
 
 def _dose_table(doses: Doses) -> Iterator[str]:
@@ -147,11 +164,11 @@ def _dose_table(doses: Doses) -> Iterator[str]:
     rows = []
     for i, dose in enumerate(doses.doses):
         shown = [_percent(doses.bands[name], i) for name in names]
-        control = _percent(doses.controls["answer"], i)
+        controls = [f"{100 * doses.controls[name].value[i]:.1f}" for name in ("answer", "any capital", "any state")]
         right = _band(doses.bands["answer over foil"], i)
-        rows.append((f"{dose:g}", shown[0], control, *shown[1:], right, f"{doses.kl.value[i]:.2f}"))
-    header = ("dose", "answer", "controls' answer", *names[1:], "answer over foil", "KL on text, nats")
-    yield from _table(header, rows)
+        rows.append((f"{dose:g}", *shown, *controls, right, f"{doses.kl.value[i]:.2f}"))
+    controls_header = ("controls: answer", "any capital", "any state")
+    yield from _table(("dose", *names, *controls_header, "answer over foil", "KL on text, nats"), rows)
 
 
 def _agreement_lines(found: Agreement) -> Iterator[str]:
@@ -224,39 +241,45 @@ def _plain(value: Any) -> Any:
 
 
 def _figure(study: Study) -> Figure:
-    n = len(study.doses)
-    figure, axes = plt.subplots(2, max(n, 2), figsize=(3.4 * max(n, 2), 5.6), layout="constrained", squeeze=False)
-    _draw_told(axes[0][0], study)
-    _draw_swaps(axes[0][1], study)
-    for spare in axes[0][2:]:
-        spare.axis("off")
-    for axis, (name, doses) in zip(axes[1], study.doses.items(), strict=False):
-        _draw_doses(axis, name, doses)
-    axes[1][0].legend(fontsize="small", frameon=False)
+    figure = plt.figure(figsize=(10.5, 8.2), layout="constrained")
+    rows = figure.add_gridspec(3, 1, height_ratios=(1, 1.1, 1.25))
+    top, middle, bottom = (figure.add_subfigure(rows[row]) for row in range(3))
+    for axis, (place, told) in zip(top.subplots(1, 2), study.told.items(), strict=True):
+        _draw_told(axis, place, told)
+    left, right = middle.subplots(1, 2)
+    _draw_swaps(left, "city to capital", study.swaps)
+    _draw_swaps(right, "state to capital", study.state_swaps)
+    panels = np.ravel(bottom.subplots(1, len(study.doses)))
+    for panel, (name, doses) in zip(panels, study.doses.items(), strict=True):
+        _draw_doses(panel, name, doses)
+    handles, labels = panels[0].get_legend_handles_labels()
+    bottom.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize="small")
     return figure
 
 
-def _draw_told(axis: Axes, study: Study) -> None:
-    k = list(study.told)
-    values = list(study.told.values())
+def _draw_told(axis: Axes, place: str, told: Told) -> None:
+    k = list(told.by)
+    values = list(told.by.values())
     axis.fill_between(k, [v.low for v in values], [v.high for v in values], alpha=0.2, color="#0072B2", lw=0)
     axis.plot(k, [v.value for v in values], "o-", color="#0072B2", label="circuit")
-    axis.plot(k, [study.told_controls[i] for i in k], "s--", color="#777777", label="equally active")
-    axis.axhline(study.told_all.value, color="black", lw=0.8, ls=":", label="all neurons")
-    axis.set(xscale="log", xlabel="neurons at the city", ylabel="state told", ylim=(0, 1), title="Which state")
+    axis.plot(k, [told.controls[i] for i in k], "s--", color="#777777", mfc="none", label="equally active")
+    axis.axhline(told.all.value, color="black", lw=0.8, ls=":", label="all neurons")
+    axis.set(xscale="log", xlabel=f"neurons at {place}", ylabel="state told", ylim=(0, None), title="Which state")
+    axis.set_xticks(k, [str(i) for i in k])
+    axis.minorticks_off()
     axis.legend(fontsize="small", frameon=False)
 
 
-def _draw_swaps(axis: Axes, study: Study) -> None:
-    names = list(study.swaps)
-    for row, found in enumerate(study.swaps.values()):
+def _draw_swaps(axis: Axes, title: str, swaps: Mapping[str, Swapped]) -> None:
+    names = list(swaps)
+    for row, found in enumerate(swaps.values()):
         value = float(found.success.value)
-        error = [[value - float(found.success.low)], [float(found.success.high) - value]]
+        error = [[max(0.0, value - float(found.success.low))], [max(0.0, float(found.success.high) - value)]]
         axis.errorbar(value, row, xerr=error, fmt="o", color="#0072B2")
         axis.plot(found.controls, row, "s", color="#777777", mfc="none")
     axis.set_yticks(range(len(names)), names, fontsize="small")
     axis.invert_yaxis()
-    axis.set(xlim=(-0.02, 1), xlabel="donor's capital comes first", title="Swaps (squares: controls)")
+    axis.set(xlim=(-0.02, 1.02), xlabel="donor's capital comes first", title=f"Swaps, {title} (squares: controls)")
 
 
 def _draw_doses(axis: Axes, name: str, doses: Doses) -> None:
@@ -264,7 +287,8 @@ def _draw_doses(axis: Axes, name: str, doses: Doses) -> None:
         band = doses.bands[outcome]
         axis.fill_between(doses.doses, band.low, band.high, alpha=0.15, color=colour, lw=0)
         axis.plot(doses.doses, band.value, "o-", ms=3, color=colour, label=outcome)
-    control = doses.controls["answer"]
-    axis.plot(doses.doses, control.value, "s--", ms=3, mfc="none", color=FOLLOWED["answer"], label="answer, controls")
+    for outcome in CONTROLLED:
+        control = doses.controls[outcome].value
+        axis.plot(doses.doses, control, "s--", ms=3, mfc="none", color=FOLLOWED[outcome], label=f"{outcome}, controls")
     axis.axvline(1, color="black", lw=0.5)
     axis.set(xlabel="multiplier", ylabel="probability", title=name.replace(" (", "\n("))

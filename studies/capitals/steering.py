@@ -94,14 +94,21 @@ def _measured(model: Model, prompts: PromptSet, hidden: Tensor) -> dict[str, np.
 
 
 def swaps(
-    model: Model, basis: Basis, prompts: PromptSet, nodes: Nodes, seed: int, *, controlled: bool = True
+    model: Model,
+    basis: Basis,
+    prompts: PromptSet,
+    nodes: Nodes,
+    seed: int,
+    most: int | None = SWAPS,
+    *,
+    controlled: bool = True,
 ) -> Swapped:
-    """Transplant the nodes between prompts of different answers, all ordered pairs or SWAPS drawn ones."""
-    own = swap(model, prompts, basis, nodes, most=SWAPS, seed=seed)
+    """Transplant the nodes between prompts of different answers: all ordered pairs of them, or `most` drawn ones."""
+    own = swap(model, prompts, basis, nodes, most=most, seed=seed)
     others = []
     if controlled:
         drawn: Sequence[Nodes] = matched_controls(model, prompts, basis, nodes, "active", draws=2, seed=seed).sets
-        others = [swap(model, prompts, basis, some, most=SWAPS, seed=seed) for some in drawn]
+        others = [swap(model, prompts, basis, some, most=most, seed=seed) for some in drawn]
     bands = own.bands(seed)
     return Swapped(
         len(nodes),
