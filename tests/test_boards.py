@@ -33,7 +33,8 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_the_boards_are_those_that_are_promised() -> None:
     assert [path.stem for path in BOARDS] == [
-        "embedded", "gemma-2-2b", "gemma-3-270m", "gpt2", "llama-3.1-8b", "pythia-70m", "quickstart", "qwen3-0.6b"
+        "embedded", "embedded-seeds", "gemma-2-2b", "gemma-3-270m", "gpt2", "llama-3.1-8b", "pythia-70m", "quickstart",
+        "qwen3-0.6b",
     ]  # fmt: skip
 
 
@@ -73,8 +74,11 @@ def test_the_embedded_board_has_the_tasks_that_the_model_can_do() -> None:
     can = {row.task for row in report.tasks if row.can}
     assert set(config.tasks) == can
     (model,) = estimate(config, RATE).models
-    # 16 tasks and 3 seeds of: relp in all five bases, ig and atp in four, random in one
-    assert model.cells == 16 * 3 * (5 + 4 + 4 + 1)
+    # 16 tasks: relp in all five bases, ig in four, random in one
+    assert model.cells == 16 * (5 + 4 + 1)
+    seeds = make_config({}, ROOT / "boards" / "embedded-seeds.yaml")
+    assert set(seeds.tasks) < set(config.tasks)
+    assert seeds.seed == [0, 1, 2]
 
 
 def test_llama_is_asked_as_in_the_paper() -> None:

@@ -73,10 +73,10 @@ def test_a_task_without_foil_groups_or_evidence_has_a_page_too(document: TraceDo
         | {"task": "sva/rc", "n_pairs": 40, "metric": -0.004}
     )
     slots = ["after relative", *document.tokens[1:]]
-    page = trace_page(toy_trace(asked=asked, groups=None, evidence={}, explained=-0.5, kept=0.0004, tokens=slots))
+    page = trace_page(toy_trace(asked=asked, groups=None, evidence={}, explained=0.5, kept=0.0004, tokens=slots))
     text = sentences(page)
     assert "How does smollm2-135m do sva/rc?" in text
-    assert "logit difference = 0.00 over 40 pairs. Units and embeddings bring \u221250 % of what enters" in text
+    assert "logit difference = 0.00 over 40 pairs. Units and embeddings bring 50 % of what enters" in text
     assert "pruning left 0.040 % of the influence" in text
     assert Page(page).data["groups"] is None
     assert Page(page).data["tokens"][0] == "after relative"

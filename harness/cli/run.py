@@ -48,6 +48,9 @@ def run(
     seed: Annotated[str | None, typer.Option(help="Seeds of the pairs, and of whatever is drawn.")] = None,
     dtype: Dtype = None,
     device: Device = None,
+    keep_ranked: Annotated[
+        int | None, typer.Option(help="Nodes of its ranking that a result keeps on disk (default: 10000).")
+    ] = None,
     retry: Annotated[bool | None, typer.Option("--retry", help="Compute cells again that failed before.")] = None,
     wandb: Wandb = None,
     wandb_project: WandbProject = None,
