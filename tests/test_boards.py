@@ -33,7 +33,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_the_boards_are_those_that_are_promised() -> None:
     assert [path.stem for path in BOARDS] == [
-        "embedded", "embedded-seeds", "gemma-2-2b", "gemma-3-270m", "gpt2", "llama-3.1-8b", "pythia-70m", "quickstart",
+        "embedded-seeds", "embedded", "gemma-2-2b", "gemma-3-270m", "gpt2", "llama-3.1-8b", "pythia-70m", "quickstart",
         "qwen3-0.6b",
     ]  # fmt: skip
 
