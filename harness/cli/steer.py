@@ -43,7 +43,7 @@ def steer(
     model: Model = None,
     dtype: Dtype = None,
     device: Device = None,
-    out: Annotated[Path, typer.Option(help="Folder for steer.json, tables and figures.")] = Path("steer"),
+    out: Annotated[Path, typer.Option(help="Folder for steer.json, tables and figures.")] = Path("runs/steer"),
 ) -> None:
     """Multiply, set or transplant units: what the model says then, beside controls and side effects."""
     options: dict[str, Any] = {name: value for name, value in locals().items() if name != "out" and value is not None}
