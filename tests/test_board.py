@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 BOARD = ROOT / "results" / "board"
 BOARDS = ("embedded", "embedded-seeds")
 REPRODUCED = 3
+ELSEWHERE = 0.05
+"""How far faithfulness may move on another processor, where nodes of nearly equal score change places: seen 0.018."""
 SHORT = ("sva/simple", "sva/nounpp", "gender_pronoun", "greater_than", "antonyms/english")
 """Tasks whose cells take seconds."""
 
@@ -56,5 +58,5 @@ def test_a_sample_of_its_cells_comes_out_again() -> None:
     results = [result for result in read_results(BOARD) if result.cell.task in SHORT and result.cell.method != "ig"]
     chosen = np.random.default_rng(0).choice(len(results), REPRODUCED, replace=False)
     for index in chosen.tolist():
-        found = reproduce(BOARD / f"{results[index].name}.json", device="cpu")
+        found = reproduce(BOARD / f"{results[index].name}.json", device="cpu", tolerance=ELSEWHERE)
         assert found.same, found.outside
