@@ -18,12 +18,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from harness.attribution.fields import field_site
 from harness.bases import Basis
 from harness.errors import UserError, unknown_name
 from harness.models.adapter import Model
 from harness.prompts import PromptSet
 from harness.recording import record
-from harness.sites import Site
 from harness.steering.intervene import TOKENS_AT_ONCE
 from harness.steering.nodes import EVERYWHERE, Nodes
 
@@ -144,13 +144,7 @@ def written_length(model: Model, basis: Basis, layer: int) -> Tensor:
     for units in torch.arange(basis.n_units(layer), device=model.device).split(UNITS_AT_ONCE):
         one = torch.eye(len(units), dtype=model.dtype, device=model.device)
         for site in basis.writes(layer):
-            squares[units.cpu()] += (
-                _in_the_stream(model, site, basis.lift(layer, site, one, units)).square().sum(-1).cpu()
-            )
+            _, weight = field_site(model, site)
+            rows = basis.lift(layer, site, one, units)
+            squares[units.cpu()] += (rows if weight is None else rows @ weight).float().square().sum(-1).cpu()
     return squares.sqrt()
-
-
-def _in_the_stream(model: Model, site: Site, x: Tensor) -> Tensor:
-    if site.kind in ("mlp_post", "attn_z"):
-        x = x @ model.projection(site.kind, site.layer)
-    return x.float()

@@ -89,7 +89,7 @@ class TraceConfig(ModelConfig):
 
 @dataclass(frozen=True)
 class _Traced:
-    """A pruned graph and what stands around it; `shares` are profiles of its nodes over prompts, for a task."""
+    """A pruned graph and what stands around it; `data` is the hash of what was asked, `prompts` are a task's."""
 
     graph: Graph
     tokens: Sequence[str]
@@ -105,7 +105,7 @@ def trace(config: TraceConfig, say: Say = say_nothing, progress: Progress = sile
     task = load_task(config.task) if config.task else None
     model, model_hash = load_model(config.model, config.dtype, config.device, say)
     basis = load_basis(config.basis, model)
-    texts = named_texts(config.text, say) if config.text else default_texts([config.task] if config.task else [])
+    texts = _texts(config, say) if config.evidence or config.apart else []
     apart: frozenset[Unit] = frozenset()
     if config.apart:
         apart = always_on_units(model, basis, texts, limit=config.text_tokens, say=say, progress=progress)
@@ -142,6 +142,13 @@ def trace(config: TraceConfig, say: Say = say_nothing, progress: Progress = sile
     )
 
 
+def _texts(config: TraceConfig, say: Say) -> list[Source]:
+    """Where contexts are looked for."""
+    if config.text:
+        return named_texts(config.text, say)
+    return default_texts([config.task] if config.task else [])
+
+
 def _of_prompt(config: TraceConfig, model: Model, basis: Basis, apart: frozenset[Unit], say: Say) -> _Traced:
     assert config.prompt is not None
     asked = ask(model, config.prompt, config.answer, config.foil)
@@ -176,9 +183,8 @@ def _of_task(
 ) -> _Traced:
     method = load_method(config.method)
     scores = method(model, prompts, [basis], seed=config.seed, progress=progress)[basis.name]
-    with torch.no_grad():
-        metric = float(objective(model, model.forward(prompts.clean, prompts.last), prompts)) / prompts.n_pairs
-    nodes = choose(scores, basis, config, abs(metric), apart)
+    metric = abs(_mean_metric(model, prompts)) if config.threshold is not None else 0.0
+    nodes = choose(scores, basis, config, metric, apart)
     say(f"tracing {len(nodes)} units in {prompts.n_prompts} prompts")
     graph = trace_task(model, prompts, basis, nodes, progress=progress)
     record = AskedRecord(
@@ -195,6 +201,11 @@ def _of_task(
     return _Traced(
         prune(graph, config.keep), prompts.slot_names, record, len(nodes), explained(graph), prompts.digest, prompts
     )
+
+
+def _mean_metric(model: Model, prompts: PromptSet) -> float:
+    with torch.no_grad():
+        return float(objective(model, model.forward(prompts.clean, prompts.last), prompts)) / prompts.n_pairs
 
 
 def choose(

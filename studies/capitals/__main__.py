@@ -26,7 +26,7 @@ from studies.capitals.agreement import agreement
 from studies.capitals.recordings import Recordings
 from studies.capitals.report import Study, Told, write
 from studies.capitals.steering import Swapped
-from studies.capitals.which_state import Selectivity
+from studies.capitals.which_state import Integers, Selectivity
 
 SIZES = (1, 2, 5, 10, 20, 50, 100)
 CIRCUIT = 100
@@ -114,10 +114,15 @@ def main(
 
 def _selectivity(recorded: Recordings, nodes: Nodes, activations: Tensor, seed: int) -> Selectivity:
     """Test the nodes on the states that have two cities or more."""
-    kept = which_state.with_others(recorded.state_numbers)
-    group = np.unique(recorded.state_numbers[kept], return_inverse=True)[1]
-    values = activations[kept].double().numpy()
+    values, group = _grouped(recorded, activations)
     return which_state.selectivity(which_state.columns(values, _units(nodes)), group, seed)
+
+
+def _grouped(recorded: Recordings, activations: Tensor) -> tuple[Floats, Integers]:
+    """The prompts about states that have another city: activations [P, layers, units] and the states' numbers [P]."""
+    kept = which_state.with_others(recorded.state_numbers)
+    group = np.unique(recorded.state_numbers[kept], return_inverse=True)[1].astype(np.int64)
+    return activations[kept].double().numpy(), group
 
 
 def _told(
@@ -130,9 +135,7 @@ def _told(
     tested: Selectivity,
     seed: int,
 ) -> Told:
-    kept = which_state.with_others(recorded.state_numbers)
-    group = np.unique(recorded.state_numbers[kept], return_inverse=True)[1]
-    values = activations[kept].double().numpy()
+    values, group = _grouped(recorded, activations)
 
     def of(some: Nodes) -> Floats:
         return which_state.columns(values, _units(some))
@@ -186,7 +189,7 @@ def _slots(ranking: Ranking, prompts: PromptSet) -> dict[str, int]:
 
 
 def _labels(model: Model, basis: Basis, sets: Mapping[str, Nodes]) -> dict[str, list[tuple[str, str, str]]]:
-    """(layer:unit, label, what it rests on) of each set's units, read in the sign that they have in the prompts."""
+    """(layer:unit, label, what it rests on) of each set's units, in the sign of their largest |activation| in text."""
     texts = default_texts()
     found = {}
     for name, nodes in sets.items():
