@@ -289,6 +289,7 @@ class Grid:
                 pairs,
                 seconds=seconds,
                 keep_ranked=self.config.keep_ranked,
+                keep_bits=self.config.keep_bits,
                 progress=progress,
             )
         except CELL_ERRORS as error:

@@ -20,7 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from harness import cli, make_config, runner
-from harness.results import ARRAY_TYPES, MAX_JSON_BYTES, read_arrays, read_result
+from harness.results import ARRAY_TYPES, MAX_JSON_BYTES, OUTCOMES, read_arrays, read_result
 from harness.schema import Result
 from harness.submissions import recompute
 from harness.submissions.compare import compare
@@ -131,6 +131,36 @@ def test_a_result_may_keep_the_first_thousand_of_its_ranking(tiny_folder: Path, 
     # counts of circuits that the ranking does hold are checked as ever
     forged = hand_in(both[1000], lambda d, _: d["curve"]["distinct_units"].__setitem__(0, 3))
     assert "distinct_units" in problems(validate_file(forged))["ranking"]
+
+
+def test_a_result_may_keep_outcomes_rounded_to_bits(tiny_folder: Path, tmp_path: Path) -> None:
+    long = write_task(tmp_path / "long", **{split: pair_rows(6, (12,), n) for n, split in enumerate(SPLITS)})
+    settings = {
+        "model": str(tiny_folder), "tasks": str(long), "bases": "neurons", "methods": "relp", "n_discovery": 6,
+        "n_evaluation": 6, "device": "cpu", "sizes": "1,10,100",
+    }  # fmt: skip
+    both = {}
+    for keep in (None, 10):
+        made = runner.run(make_config(settings | {"keep_bits": keep, "out": tmp_path / str(keep)}))
+        both[keep] = tmp_path / str(keep) / f"{made.results[0].name}.json"
+    assert both[None].name == both[10].name
+    exact, rounded = (read_result(path) for path in both.values())
+    (exact_curve, ranking), (curve, same) = (read_arrays(path, read_result(path)) for path in both.values())
+    assert all(np.array_equal(part, getattr(same, name)) for name, part in vars(ranking).items())
+    for group in OUTCOMES:
+        for name, part in vars(getattr(curve, group)).items():
+            assert np.array_equal(part * 1024, np.round(part * 1024))
+            assert np.abs(part - getattr(getattr(exact_curve, group), name)).max() <= 1 / 2048
+            assert np.array_equal(part.astype(np.float32), part)
+    # what is reported is made of the rounded outcomes, so it can be checked against them
+    (report,) = validate([both[10]])
+    assert problems(report) == {}
+    assert exact.f_full is not None
+    assert exact.f_empty is not None
+    effect = abs(exact.f_full - exact.f_empty)
+    assert rounded.curve != exact.curve
+    moved = np.array(rounded.curve.faithfulness, float) - np.array(exact.curve.faithfulness, float)
+    assert np.abs(moved).max() <= 4 / 1024 / effect
 
 
 def test_a_file_its_arrays_and_its_folder_name_the_same(one: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from harness.metrics import scoring_metric
 from harness.models.adapter import Model
 from harness.models.names import file_sha256
 from harness.prompts import PromptSet
-from harness.results import RankingArrays, describe_environment, make_result, pack_arrays
+from harness.results import OUTCOMES, RankingArrays, describe_environment, make_result, pack_arrays
 from harness.schema import Cell, Data, PairCounts, Result, Timing
 from harness.statistics import summarise
 
@@ -71,11 +71,13 @@ def compute_cell(
     *,
     seconds: dict[str, float] | None = None,
     keep_ranked: int = LARGEST,
+    keep_bits: int | None = None,
     progress: Progress = silent,
 ) -> tuple[Result, bytes]:
     """Return a cell's result and its packed arrays, with the first `keep_ranked` nodes of the ranking.
 
-    `seconds` are those that its scores took, by phase. Raises UserError for a cell that cannot be computed.
+    `seconds` are those that its scores took, by phase. With `keep_bits`, outcomes are rounded to multiples of
+    2^-keep_bits nats before anything is made of them. Raises UserError for a cell that cannot be computed.
     """
     began = time.perf_counter()
     curve = evaluate(
@@ -89,6 +91,8 @@ def compute_cell(
         seed=cell.seed,
         progress=progress,
     )
+    if keep_bits is not None:
+        curve = replace(curve, **{group: getattr(curve, group).rounded(keep_bits) for group in OUTCOMES})
     evaluated = time.perf_counter()
     statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
     taken = {"curve": evaluated - began, "statistics": time.perf_counter() - evaluated}
