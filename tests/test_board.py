@@ -14,7 +14,7 @@ from harness.submissions.validate import validate_file
 
 ROOT = Path(__file__).parent.parent
 BOARD = ROOT / "results" / "board"
-BOARDS = ("embedded", "embedded-seeds")
+BOARDS = ("embedded", "embedded-sites")
 REPRODUCED = 3
 ELSEWHERE = 0.05
 """How far faithfulness may move on another processor, where nodes of nearly equal score change places: seen 0.018."""
