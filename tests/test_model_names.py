@@ -227,6 +227,18 @@ def test_fingerprint_is_of_the_model_not_of_who_saved_it(folder: Path) -> None:
     assert names.fingerprint(folder) != before
 
 
+def test_fingerprint_is_the_same_offline(folder: Path) -> None:
+    path = folder / "tokenizer_config.json"
+    said = json.loads(path.read_bytes())
+    found = set()
+    for offline in (False, True):  # as transformers writes it with HF_HUB_OFFLINE unset and set
+        path.write_text(json.dumps(said | {"local_files_only": offline}, indent=2))
+        found.add(names.fingerprint(folder))
+    assert len(found) == 1
+    path.write_text(json.dumps(said | {"local_files_only": False, "eos_token": "a"}, indent=2))
+    assert names.fingerprint(folder) not in found
+
+
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_fingerprint_changes_with_one_bit(file: str, folder: Path) -> None:
     now = time.time_ns()

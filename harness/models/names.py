@@ -156,9 +156,9 @@ def _why_not_loaded(source: ModelSource, error: BaseException) -> str:
 def fingerprint(path: Path) -> str:
     """Return the sha256, in hex, over the sorted (relative name, sha256) of the model files in `path`.
 
-    These are the configuration, the weights and the tokenizer. Of the configuration, the version of transformers that
-    wrote it counts for nothing: the same model saved by another version is the same model. Hashes of single files are
-    remembered in the cache. Raises UserError when `path` is not a model folder.
+    These are the configuration, the weights and the tokenizer. The same model saved by another version of transformers,
+    or offline, is the same model: what tells of that counts for nothing. Hashes of single files are remembered in the
+    cache. Raises UserError when `path` is not a model folder.
     """
     _check_folder(path)
     files = {file for pattern in _FINGERPRINTED for file in path.glob(pattern) if file.is_file()}
@@ -167,6 +167,10 @@ def fingerprint(path: Path) -> str:
 
 
 def _model_file_sha256(file: Path) -> str:
+    if file.name == "tokenizer_config.json":
+        # transformers notes here whether HF_HUB_OFFLINE was set when it was saved
+        said_of_it = file.read_bytes().replace(b'"local_files_only": true', b'"local_files_only": false')
+        return hashlib.sha256(said_of_it).hexdigest()
     if file.name != "config.json":
         return file_sha256(file)
     try:
