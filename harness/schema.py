@@ -128,6 +128,11 @@ class Environment(_Record):
     model_hash: Line
     data_hash: Line
 
+    @property
+    def machine(self) -> tuple[str, str, str]:
+        """What is known of the machine; seconds and memory can be compared where it is equal."""
+        return self.device, f"{self.threads} threads", self.platform
+
 
 class Timing(_Record):
     """Wall-clock seconds by phase and the peak resident memory of the process."""

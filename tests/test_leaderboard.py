@@ -12,6 +12,7 @@ from scipy import stats
 
 from harness.leaderboard import Leaderboard, Row, TaskEntry, build_leaderboard
 from harness.leaderboard.cells import draw_weights, statistics
+from harness.leaderboard.formats import markdown
 from harness.leaderboard.inference import DRAWN, MAX_EXACT, holm, ranks, sign_flip, smallest_p, standardised
 from harness.metrics import SCORING_METRICS, Floats, Outcome
 from harness.results import RankingArrays, describe_environment, make_result, pack_arrays, read_arrays, read_result
@@ -50,6 +51,7 @@ def write_cell(
     pairs: str = "pairs",
     model_hash: str = "m" * 16,
     seconds: float = 2.0,
+    device: str = "cpu",
     **settings: Any,
 ) -> Path:
     """Write a result with a planted curve and return the path of its JSON file."""
@@ -65,7 +67,7 @@ def write_cell(
     nodes = np.arange(3, dtype=np.int32)
     arrays = pack_arrays(curve, RankingArrays(nodes, nodes, nodes, nodes.astype(np.float32)))
     data = Data(discovery=counts, evaluation=counts, hash=f"{pairs} {cell.seed}")
-    environment = ENVIRONMENT.model_copy(update={"model_hash": model_hash, "data_hash": data.hash})
+    environment = ENVIRONMENT.model_copy(update={"model_hash": model_hash, "data_hash": data.hash, "device": device})
     timing = Timing(seconds={"attribution": seconds / 2, "curve": seconds / 2}, peak_memory_bytes=int(seconds * 2**20))
     statistics = summarise(curve, n_resamples=50)
     return write(folder, make_result(cell, curve, statistics, arrays, data, environment, timing), arrays)
@@ -241,6 +243,22 @@ def test_means_over_tasks_and_what_a_circuit_counts(tmp_path: Path) -> None:
     assert first.auc_f.value == pytest.approx(np.trapezoid(heights, dx=1) / 4)
     assert overall.auc_f.value == pytest.approx((first.auc_f.value + second.auc_f.value) / 2)
     assert (overall.seconds, overall.peak_memory_bytes, overall.cells) == (2.0, 3 * 2**20, 2)
+
+
+def test_seconds_of_several_machines_are_left_out(tmp_path: Path) -> None:
+    write_board(tmp_path, {"sae": 0.2, "neurons": 0.1})
+    board = board_of(tmp_path)
+    assert [row.overall and row.overall.seconds for row in board.rows] == [2.0, 2.0]
+    assert "seconds" in markdown(board)
+    write_board(tmp_path, {"mlp_out": 0.05}, device="cuda:0")
+    board = board_of(tmp_path)
+    every = [row.overall for row in board.rows] + [entry.measures for row in board.rows for entry in row.entries]
+    assert len(every) == 3 * (1 + len(TASKS))
+    assert all(found and found.seconds is None and found.peak_memory_bytes is None for found in every)
+    assert board.notes == ("seconds and memory are left out: cells were computed on 2 machines (cpu, cuda:0)",)
+    header = next(line for line in markdown(board).splitlines() if line.startswith("| rank"))
+    assert "seconds" not in header
+    assert "MiB" not in header
 
 
 def test_a_circuit_that_never_suffices_has_no_units(tmp_path: Path) -> None:

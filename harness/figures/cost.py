@@ -83,9 +83,7 @@ def cost(comparison: Comparison, style: Style) -> Drawing:
 
 def _machines(results: Sequence[Result]) -> dict[str, str]:
     """Return, by result, what tells its machine apart from the others'; nothing if it was one machine."""
-    facts = {
-        r.name: (r.environment.device, f"{r.environment.threads} threads", r.environment.platform) for r in results
-    }
+    facts = {result.name: result.environment.machine for result in results}
     columns = list(zip(*facts.values(), strict=True))
     varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
     return {name: ", ".join(fact[i] for i in varying) for name, fact in facts.items()}

@@ -25,7 +25,7 @@ class Measures:
     `units_at_08` counts distinct (layer, unit), so without positions, and `errors_at_08` the error nodes; both are
     None where only everything reaches 0.8, which happens in `unreached` of `cells` cells. `*_sd` is the standard
     deviation over discovery seeds (of log10 for nodes), None with one seed. `seconds` is the mean over cells,
-    `peak_memory_bytes` the largest.
+    `peak_memory_bytes` the largest; both are None on a board whose cells are of several machines.
     """
 
     auc_f: Interval

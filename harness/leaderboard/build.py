@@ -6,11 +6,12 @@
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import printable, unknown_name
 from harness.leaderboard.board import STATISTICS, By, Comparison, Leaderboard, Row, TaskEntry
-from harness.leaderboard.cells import read_samples
+from harness.leaderboard.cells import Sample, read_samples
 from harness.leaderboard.headline import headline
 from harness.leaderboard.ranking import Ranked, compare, rank_rows
 from harness.leaderboard.rows import RowCells, make_rows
@@ -36,7 +37,8 @@ def build_leaderboard(
     if by not in STATISTICS:
         raise unknown_name("statistic", by, STATISTICS)
     reading = read_samples(folders, tasks, n_resamples)
-    cells, settings, notes = make_rows(reading.samples)
+    samples, unlike = _on_one_machine(reading.samples)
+    cells, settings, notes = make_rows(samples)
     methods = {row.method for row in cells if not row.control}
     if method is not None and method not in methods:
         raise unknown_name("method", method, methods)
@@ -52,11 +54,21 @@ def build_leaderboard(
         headlines=tuple(headline(ranked, question, method) for question, ranked, _ in answers),
         rows=tuple(row for question, ranked, rows in answers for row in _rows(rows, ranked, question, columns)),
         settings=settings,
-        notes=(*reading.notes, *notes),
+        notes=(*reading.notes, *unlike, *notes),
         problems=reading.problems,
         n_results=len(reading.samples),
         n_resamples=n_resamples,
     )
+
+
+def _on_one_machine(samples: Sequence[Sample]) -> tuple[Sequence[Sample], list[str]]:
+    """Return the samples without seconds and memory, and a note, if they are of several machines."""
+    machines = {sample.machine for sample in samples}
+    if len(machines) < 2:
+        return samples, []
+    devices = printable(", ".join(sorted({device for device, *_ in machines})))
+    note = f"seconds and memory are left out: cells were computed on {len(machines)} machines ({devices})"
+    return [replace(sample, seconds=None, peak_memory_bytes=None) for sample in samples], [note]
 
 
 def _question(rows: Sequence[RowCells]) -> str:

@@ -58,7 +58,8 @@ class Sample:
     replicates: Floats
     units: Number
     errors: Number
-    seconds: float
+    machine: tuple[str, str, str]
+    seconds: Number
     peak_memory_bytes: int | None
 
 
@@ -198,6 +199,7 @@ def measure(path: Path, result: Result, weights: Weights) -> Sample:
         replicates=replicates,
         units=units,
         errors=errors,
+        machine=result.environment.machine,
         seconds=sum(result.timing.seconds.values()),
         peak_memory_bytes=result.timing.peak_memory_bytes,
     )
