@@ -66,10 +66,12 @@ NARROWER: dict[type[np.generic], tuple[type[np.generic], ...]] = {
     np.float64: (np.float32, np.float64),
     np.float32: (np.float32,),
 }
+OUTCOME_ARRAYS = {group: [f"{group}.{part.name}" for part in dataclasses.fields(Outcome)] for group in OUTCOMES}
+RANKING_ARRAYS = [f"ranking.{part.name}" for part in dataclasses.fields(RankingArrays)]
 ARRAY_TYPES: dict[str, type[np.generic]] = {
     **dict.fromkeys(COUNTS, np.int64),
-    **{f"{group}.{part.name}": np.float64 for group in OUTCOMES for part in dataclasses.fields(Outcome)},
-    **dict.fromkeys(("ranking.layer", "ranking.position", "ranking.unit"), np.int32),
+    **{name: np.float64 for names in OUTCOME_ARRAYS.values() for name in names},
+    **dict.fromkeys(RANKING_ARRAYS, np.int32),
     "ranking.score": np.float32,
 }
 
@@ -189,15 +191,15 @@ def read_arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
     try:
         arrays = safetensors.numpy.load(packed)
         for name, wanted in ARRAY_TYPES.items():
-            if name not in arrays or arrays[name].dtype not in NARROWER[wanted]:
+            if name not in arrays or arrays[name].dtype.type not in NARROWER[wanted]:
                 raise UserError(f"array {name} of type {wanted.__name__}, or narrower, is missing")
-            arrays[name] = arrays[name].astype(wanted)
+            arrays[name] = arrays[name].astype(wanted, copy=False)
         full, empty, circuit, complement = (
-            Outcome(*(arrays[f"{group}.{part.name}"] for part in dataclasses.fields(Outcome))) for group in OUTCOMES
+            Outcome(*[arrays[name] for name in names]) for names in OUTCOME_ARRAYS.values()
         )
         size, distinct_units, error_nodes = (arrays[name] for name in COUNTS)
         curve = Curve(size, distinct_units, error_nodes, result.total_nodes, full, empty, circuit, complement)
-        return curve, RankingArrays(*(arrays[f"ranking.{part.name}"] for part in dataclasses.fields(RankingArrays)))
+        return curve, RankingArrays(*[arrays[name] for name in RANKING_ARRAYS])
     except (safetensors.SafetensorError, KeyError, ValueError, UserError) as error:
         raise UserError(f"{beside} does not hold the arrays of a result: {error}") from error
 

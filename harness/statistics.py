@@ -7,11 +7,11 @@ a curve share one set of resamples, and two curves on the same N pairs share it 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from harness.errors import UserError, unknown_name
 from harness.metrics import LOGIT_DIFFERENCE, REPORTED, Floats, Metric, Outcome
@@ -47,7 +47,7 @@ class Curve:
     def __post_init__(self) -> None:
         if self.size.ndim != 1 or not self.size.shape == self.distinct_units.shape == self.error_nodes.shape:
             raise ValueError("size, distinct_units and error_nodes need one shape, [P]")
-        if not self.size.size or not (np.diff(self.size, prepend=0) > 0).all():
+        if not self.size.size or self.size[0] < 1 or not (self.size[1:] > self.size[:-1]).all():
             raise ValueError("size needs one value or more, positive and strictly increasing")
         if self.size[-1] >= self.total_nodes:
             raise ValueError(f"sizes must stay below total_nodes, {self.total_nodes}")
@@ -173,6 +173,8 @@ def resampled(
     point (R = 1) and once for all resamples. The same n, seed and n_resamples give the same resamples.
     Percentile intervals (Efron and Tibshirani 1993, chapter 13); with n = 1 they equal the points.
     """
+    from scipy import stats  # takes longer to import than all else that reads results
+
     point = {name: values[..., 0] for name, values in compute(np.full((1, n), 1 / n)).items()}
     if n == 1:
         return {name: Band(value, value, value) for name, value in point.items()}
@@ -208,7 +210,7 @@ def statistics_of(curve: Curve, weights: Floats, metric: Metric = LOGIT_DIFFEREN
     - faithfulness = (F(circuit) - F(empty)) / effect, completeness = (F(complement) - F(empty)) / effect:
       ratios of means, after Marks et al. 2024, arXiv 2403.19647, section 4.
     - the metrics of `harness.metrics.REPORTED`: means for the circuit, and for the complement (``_complement``).
-    - auc_f, auc_c: means over log10 k in [0, 4] of max(0, 1 - |1 - f|) and 1 - min(1, |c|), see `log_mean`.
+    - auc_f, auc_c: means over log10 k in [0, 4] of max(0, 1 - |1 - f|) and 1 - min(1, |c|), see `log_area`.
     - nodes_at_05, _08, _09: the smallest measured size from which f stays at or above the threshold at every
       larger one; keeping everything (f = 1 at total_nodes) is the last, so there always is one.
     - cpr, cmd: areas under f and under |1 - f| over k / total_nodes in [0, 1], trapezoid through the measured
@@ -235,8 +237,8 @@ def statistics_of(curve: Curve, weights: Floats, metric: Metric = LOGIT_DIFFEREN
         "completeness": c,
         **{other.name: mean(other, curve.circuit) for other in REPORTED},
         **{f"{other.name}_complement": mean(other, curve.complement) for other in REPORTED},
-        "auc_f": log_mean(curve, f, 0, 1, lambda value: np.maximum(0, 1 - np.abs(1 - value))),
-        "auc_c": log_mean(curve, c, 1, 0, lambda value: 1 - np.minimum(1, np.abs(value))),
+        "auc_f": log_area(curve, f, ideal=1),
+        "auc_c": log_area(curve, c, ideal=0),
         **{
             f"nodes_at_{round(10 * threshold):02d}": nodes_at(curve, f, threshold) + undefined
             for threshold in THRESHOLDS
@@ -246,45 +248,57 @@ def statistics_of(curve: Curve, weights: Floats, metric: Metric = LOGIT_DIFFEREN
     }
 
 
-def log_mean(
-    curve: Curve, values: Floats, at_none: float, at_all: float, transform: Callable[[Floats], Floats]
-) -> Floats:
-    """Return the mean over log10 k in [0, 4] of `transform` of a curve's values [P, R], as [R].
+def log_area(curve: Curve, values: Floats, ideal: Literal[0, 1]) -> Floats:
+    """Return the mean over log10 k in [0, 4] of 1 - min(1, |value - ideal|) for a curve's values [P, R], as [R].
 
-    Trapezoid between the measured sizes, on log k. The curve is `at_all` from total_nodes on, a straight line
+    Trapezoid between the measured sizes, on log k. The curve is `ideal` from total_nodes on, a straight line
     in log k up to there from the last measured size, and cut at k = 10,000. Where the smallest measured size
-    is above 1, the curve starts at k = 1 as if nothing were kept: what was not measured is not counted.
+    is above 1, the curve starts at k = 1 as if nothing were kept, at 1 - ideal: what was not measured is not counted.
     """
-    replicates = values.shape[1:]
-    logs = np.log10([*curve.size, curve.total_nodes])
-    values = np.concatenate([values, np.full((1, *replicates), at_all)])
-    if logs[0] > 0:
-        logs, values = np.insert(logs, 0, 0.0), np.insert(values, 0, at_none, axis=0)
-    end = np.log10(MAX_SIZE)
-    after = int(np.searchsorted(logs, end))
-    if after == len(logs):
-        last = values[-1]
-    else:
-        part = (end - logs[after - 1]) / (logs[after] - logs[after - 1])
-        last = (1 - part) * values[after - 1] + part * values[after]
-    logs, values = np.append(logs[:after], end), np.concatenate([values[:after], last[None]])
-    steps = np.diff(logs / end) / 2
-    mean: Floats = (np.append(steps, 0) + np.append(0, steps)) @ transform(values)
-    return mean
+    unmeasured = int(curve.size[0] > 1)
+    shares, cut = _log_shares((*[1] * unmeasured, *curve.size.tolist(), curve.total_nodes))
+    loss = values[: len(shares) - unmeasured] - ideal
+    np.minimum(1, np.abs(loss, out=loss), out=loss)
+    # einsum starts no threads, which would cost more than they bring; all is lost at 1 - ideal, nothing at ideal
+    lost: Floats = np.einsum("p,pr->r", shares[unmeasured:][: len(loss)], loss) + unmeasured * shares[0]
+    if cut is not None:
+        share, part = cut
+        rows: list[Any] = [*[1 - ideal] * unmeasured, *values, ideal]
+        at_cut = (1 - part) * rows[len(shares) - 1] + part * rows[len(shares)]
+        lost += share * np.minimum(1, np.abs(at_cut - ideal))
+    return 1 - lost
+
+
+@lru_cache(maxsize=64)
+def _log_shares(sizes: tuple[int, ...]) -> tuple[Floats, tuple[float, float] | None]:
+    """Return what each of `sizes` up to 10,000 counts in a mean over log10 k in [0, 4].
+
+    And, where 10,000 lies between two of them, what it counts itself, and where it lies on log k from the one (0) to
+    the other (1). Beyond the last of `sizes` that one counts on. Cached, since curves share their sizes.
+    """
+    logs = np.log10(sizes) / np.log10(MAX_SIZE)
+    count = int(np.searchsorted(logs, 1, side="right"))
+    steps = np.diff(np.append(logs[:count], 1)) / 2
+    shares = np.append(0, steps[:-1]) + steps
+    if count == len(logs):
+        shares[-1] += steps[-1]
+    elif steps[-1] > 0:
+        return shares, (float(steps[-1]), float((1 - logs[count - 1]) / (logs[count] - logs[count - 1])))
+    return shares, None
 
 
 def nodes_at(curve: Curve, f: Floats, threshold: float) -> Floats:
     """Return, of curves f [P, R], the size from which each stays at or above `threshold`, [R] (see `statistics_of`)."""
     # What comes after the last dip: a later one undoes an earlier success.
-    places = np.arange(1, len(f) + 1, dtype=np.int32)[:, None]
+    places = np.arange(1, len(f) + 1, dtype=np.min_scalar_type(len(f)))[:, None]
     after_dips = ((f < threshold) * places).max(axis=0)
-    nodes: Floats = np.append(curve.size, curve.total_nodes)[after_dips].astype(np.float64)
+    nodes: Floats = np.array([*curve.size.tolist(), curve.total_nodes], dtype=np.float64)[after_dips]
     return nodes
 
 
 def _smallest_effect(curve: Curve) -> float:
     logits = (curve.full.answer, curve.full.foil, curve.empty.answer, curve.empty.foil)
-    return SMALLEST_EFFECT * max(float(np.abs(part).max()) for part in logits)
+    return SMALLEST_EFFECT * float(np.abs(np.concatenate(logits)).max())
 
 
 def safe_divisor(curve: Curve, effect: Floats, metric: Metric) -> Floats:

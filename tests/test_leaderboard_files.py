@@ -76,6 +76,15 @@ def test_arrays_of_other_sizes_are_refused(tmp_path: Path) -> None:
         board_of(tmp_path)
 
 
+def test_a_metric_that_nothing_is_scored_by_is_refused(tmp_path: Path) -> None:
+    write_board(tmp_path, {"neurons": 0.15})
+    path = write_cell(tmp_path, "sae")
+    path.write_text(path.read_text().replace('"metric": "logit_difference"', '"metric": "kl"'))
+    board = board_of(tmp_path)
+    assert [row.basis for row in board.rows] == ["neurons"]
+    assert [problem for problem in board.problems if "unknown metric 'kl'" in problem]
+
+
 def test_too_many_pairs_for_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_cell(tmp_path, "sae")
     monkeypatch.setattr("harness.leaderboard.cells.MAX_PAIRS", PAIRS - 1)
@@ -358,7 +367,6 @@ def test_no_format_prints_what_turns_lines_around(hostile: Leaderboard, form: Ca
 def basisbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run the command in an empty folder; return exit status, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["basisbench", "leaderboard", *map(str, arguments)])

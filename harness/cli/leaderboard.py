@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +23,6 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option(help="File to write: .md, .csv, .tex or .json.")] = None,
 ) -> None:
     """In which basis are circuits sparsest, by how much, how sure? One table of all results in folders."""
-    # more threads would wait for each other: results are spread over processes
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
     from rich.console import Console
 
     from harness.cache import write_atomically

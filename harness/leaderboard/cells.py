@@ -8,31 +8,31 @@
 
 import hashlib
 import os
-import sys
-import threading
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from functools import cache, partial
-from multiprocessing import get_context
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from harness.errors import UserError, printable, unknown_name
-from harness.metrics import Floats, Metric, scoring_metric
+from harness.leaderboard.processes import spread
+from harness.metrics import Floats, scoring_metric
 from harness.results import read_arrays, read_result
 from harness.schema import Cell, Number, Result
-from harness.statistics import Curve, log_mean, nodes_at, safe_divisor
+from harness.statistics import Curve, log_area, nodes_at, safe_divisor
 
 THRESHOLD = 0.8
 MAX_PAIRS, MAX_POINTS = 10_000, 2_000
 """Evaluation pairs and sizes that a result may have here: resamples of more would fill the memory."""
-CHUNK = 50
+CHUNK = 200
 """Results that a process reads at a time: neighbours by name, so mostly of one task and its resamples."""
-BLOCK = 1024
-"""Weightings computed at a time: what is in between then stays near the processor."""
+BATCH = 2**15
+"""Values of curves read before their statistics are computed: what runs again at once is still near the processor."""
+BLOCK = 2048
+"""Weightings computed at a time: more would fill the memory."""
 PATTERN = "*__*__*__*.json"
 """How a result is named; other JSON files in a folder are none."""
 
@@ -73,13 +73,23 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class _Read:
+    """The first good one of the copies of a file, its curve if it was asked for, and what is wrong with others."""
+
+    result: Result | None
+    curve: Curve | None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class _Found:
     """What came of the copies of one file; `task` is known of a result that was not asked for, too."""
 
     sample: Sample | None
     task: str | None
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def read_samples(folders: Sequence[Path], tasks: Collection[str] | None, n_resamples: int) -> Reading:
@@ -131,37 +141,59 @@ def draw_weights(task: str, n: int, n_resamples: int) -> Floats:
 
 
 def _read_all(copies: Sequence[Sequence[Path]], tasks: Collection[str] | None, n_resamples: int) -> list[_Found]:
-    """Read all results; many of them in several processes, where starting those is cheap and safe."""
-    chunks = [copies[i : i + CHUNK] for i in range(0, len(copies), CHUNK)]
-    workers = min(os.cpu_count() or 1, len(chunks))
-    # a fork copies no other thread, and what such a thread held stays locked
-    if workers > 1 and sys.platform == "linux" and threading.active_count() == 1:
-        with ProcessPoolExecutor(workers, get_context("fork")) as pool:
-            found = list(pool.map(partial(_read_some, tasks=tasks, n_resamples=n_resamples), chunks))
-    else:
-        found = [_read_some(chunk, tasks, n_resamples) for chunk in chunks]
-    return [one for some in found for one in some]
+    read = partial(_read_some, tasks=tasks, n_resamples=n_resamples)
+    found, replicates = spread(read, copies, (3, n_resamples), CHUNK)
+    return [_with_replicates(one, part) for one, part in zip(found, replicates, strict=True)]
 
 
-def _read_some(copies: Sequence[Sequence[Path]], tasks: Collection[str] | None, n_resamples: int) -> list[_Found]:
-    weights = cache(lambda task, n: draw_weights(task, n, n_resamples))
-    return [_read_one(paths, tasks, weights) for paths in copies]
+def _read_some(
+    copies: Sequence[Sequence[Path]], replicates: Floats, tasks: Collection[str] | None, n_resamples: int
+) -> list[_Found]:
+    """Return what came of each of some results; the replicates of all go into `replicates` [results, 3, R]."""
+    weights = lru_cache(maxsize=4)(lambda task, n: draw_weights(task, n, n_resamples))
+    found: list[_Found] = []
+    for read in chain.from_iterable(_batches(copies, tasks)):
+        sample = measure(read.result, read.curve, weights) if read.result and read.curve else None
+        if sample and not sample.degenerate:
+            replicates[len(found)] = sample.replicates
+        task = read.result.cell.task if read.result else None
+        one = _Found(sample, task, read.problems, read.notes)
+        found.append(_with_replicates(one, np.empty((3, 0))))
+    return found
 
 
-def _read_one(paths: Sequence[Path], tasks: Collection[str] | None, weights: Weights) -> _Found:
+def _with_replicates(one: _Found, replicates: Floats) -> _Found:
+    if one.sample is None or one.sample.degenerate:
+        return one
+    return replace(one, sample=replace(one.sample, replicates=replicates))
+
+
+def _batches(copies: Sequence[Sequence[Path]], tasks: Collection[str] | None) -> Iterator[list[_Read]]:
+    """Read results until their curves have BATCH values, again and again."""
+    batch: list[_Read] = []
+    values = 0
+    for paths in copies:
+        batch.append(read := _read_one(paths, tasks))
+        values += read.curve.circuit.answer.size if read.curve else 0
+        if values >= BATCH:
+            yield batch
+            batch, values = [], 0
+    yield batch
+
+
+def _read_one(paths: Sequence[Path], tasks: Collection[str] | None) -> _Read:
     """Read the first good one of the copies of a result, and say what is wrong with those before it."""
     problems: list[str] = []
     for number, path in enumerate(paths, start=1):
         try:
             result = read_result(path)
-            task = result.cell.task
-            sample = measure(path, result, weights) if tasks is None or task in tasks else None
+            curve = read_curve(path, result) if tasks is None or result.cell.task in tasks else None
             others = [other for other in paths[number:] if _differs(other, result)]
             notes = tuple(f"{other} has other numbers than {path}, which counts" for other in others)
-            return _Found(sample, task, tuple(problems), notes)
+            return _Read(result, curve, tuple(problems), notes)
         except UserError as error:
             problems.append(printable(str(error)))
-    return _Found(None, None, tuple(problems))
+    return _Read(None, None, tuple(problems))
 
 
 def _differs(path: Path, result: Result) -> bool:
@@ -171,8 +203,12 @@ def _differs(path: Path, result: Result) -> bool:
         return False
 
 
-def measure(path: Path, result: Result, weights: Weights) -> Sample:
-    """Return the sample of the result at `path`; raises UserError for arrays that are not its own or too large."""
+def read_curve(path: Path, result: Result) -> Curve:
+    """Return the curve of the result at `path`.
+
+    Raises UserError for arrays that are not its own or too large, and for a metric that nothing is scored by.
+    """
+    scoring_metric(result.cell.metric)
     curve, _ = read_arrays(path, result)
     if curve.size.tolist() != result.curve.size:
         raise UserError(f"{path} and its arrays have other sizes: field curve.size differs")
@@ -181,6 +217,11 @@ def measure(path: Path, result: Result, weights: Weights) -> Sample:
             f"{path} has {curve.n:,} evaluation pairs and {curve.size.size:,} sizes: "
             f"valid are at most {MAX_PAIRS:,} and {MAX_POINTS:,}"
         )
+    return curve
+
+
+def measure(result: Result, curve: Curve, weights: Weights) -> Sample:
+    """Return the sample of a result that has this curve."""
     point, replicates = np.full(3, np.nan), np.zeros((3, 0))
     units = errors = None
     if not result.degenerate:
@@ -208,22 +249,18 @@ def measure(path: Path, result: Result, weights: Weights) -> Sample:
 def statistics(curve: Curve, weights: Floats, metric_name: str) -> Floats:
     """Return auc_f, auc_c and log10 nodes@0.8 under weights [R, N] as [3, R] (see `statistics_of`)."""
     metric = scoring_metric(metric_name)
-    blocks = [weights[i : i + BLOCK] for i in range(0, len(weights), BLOCK)]
-    return np.concatenate([_statistics(curve, block, metric) for block in blocks], axis=1)
-
-
-def _statistics(curve: Curve, weights: Floats, metric: Metric) -> Floats:
     full, empty, circuit, complement = (
-        metric.compute(outcome) @ weights.T for outcome in (curve.full, curve.empty, curve.circuit, curve.complement)
+        metric.compute(outcome) for outcome in (curve.full, curve.empty, curve.circuit, curve.complement)
     )
-    divisor = safe_divisor(curve, full - empty, metric)
-    f, c = (circuit - empty) / divisor, (complement - empty) / divisor
-    nodes = nodes_at(curve, f, THRESHOLD) + 0 * divisor  # NaN where f is
-    rows: Floats = np.stack(
-        [
-            log_mean(curve, f, 0, 1, lambda value: np.maximum(0, 1 - np.abs(1 - value))),
-            log_mean(curve, c, 1, 0, lambda value: 1 - np.minimum(1, np.abs(value))),
-            np.log10(nodes),
-        ]
-    )
-    return rows
+    # differences before their means: one product of matrices gives them all
+    values = np.vstack([full - empty, circuit - empty, complement - empty])
+    found = np.empty((3, len(weights)))
+    for first in range(0, len(weights), BLOCK):
+        block = slice(first, first + BLOCK)
+        means = values @ weights[block].T
+        divisor = safe_divisor(curve, means[0], metric)
+        ratios = np.divide(means[1:], divisor, out=means[1:])
+        f, c = ratios[: curve.size.size], ratios[curve.size.size :]
+        found[0, block], found[1, block] = log_area(curve, f, ideal=1), log_area(curve, c, ideal=0)
+        found[2, block] = np.log10(nodes_at(curve, f, THRESHOLD)) + 0 * divisor  # NaN where f is
+    return found

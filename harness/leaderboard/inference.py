@@ -3,7 +3,6 @@
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from harness.metrics import Floats
 from harness.schema import Interval
@@ -64,12 +63,25 @@ def ranks(point: Floats, replicates: Floats) -> list[Interval]:
 
     A rank's interval is that of the row's ranks within the replicates, in each of which all rows see the same pairs.
     """
-    value = stats.rankdata(-point, method="min")
-    within = stats.rankdata(-replicates, method="min", axis=0)
+    value = _places(point[:, None])[:, 0]
+    within = _places(replicates)
     low, high = quantiles(within, method="nearest")
     return [
         Interval(value=v, low=a, high=b) for v, a, b in zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
     ]
+
+
+def _places(values: Floats) -> Floats:
+    """Return one plus the number of larger values in its column, for each of values [m, R]."""
+    order = np.argsort(-values, axis=0)
+    ordered = np.take_along_axis(values, order, axis=0)
+    # the first of equal ones has the place of all of them
+    first = np.ones(values.shape, dtype=bool)
+    first[1:] = ordered[1:] < ordered[:-1]
+    numbers = np.arange(1, len(values) + 1)[:, None]
+    places = np.empty_like(values)
+    np.put_along_axis(places, order, np.maximum.accumulate(np.where(first, numbers, 0), axis=0), axis=0)
+    return places
 
 
 def quantiles(replicates: Floats, method: Literal["linear", "nearest"] = "linear") -> tuple[Floats, Floats]:
