@@ -123,7 +123,7 @@ class RunConfig(CellConfig):
     Cells of `include` are added, those of `exclude` taken out. `retry` computes cells again that failed before.
     `keep_ranked` is how many nodes of its ranking a result keeps on disk, for a board that is to stay small: no number
     depends on it, so it is no part of a cell. `keep_bits`, for the same end, rounds outcomes to multiples of
-    2^-keep_bits nats: with 10, a logit moves by 0.0005 at most, and results pack a third smaller.
+    2^-keep_bits nats, and scores to so many significant bits: with 10, a logit moves by 0.0005 at most.
     """
 
     model: Names = [EMBEDDED]

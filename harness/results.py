@@ -59,11 +59,13 @@ class RankingArrays:
 
 OUTCOMES = ("full", "empty", "circuit", "complement")
 COUNTS = ("size", "distinct_units", "error_nodes")
-# The arrays file: each array's name and type. It is kept in the narrowest type of its kind that loses nothing.
+# The arrays file: each array's name and type. It is kept in the narrowest type that loses nothing; outcomes that were
+# rounded (`keep_bits`) as numbers of UNIT.
+UNIT = 2.0**-10
 NARROWER: dict[type[np.generic], tuple[type[np.generic], ...]] = {
     np.int64: (np.int8, np.int16, np.int32, np.int64),
     np.int32: (np.int8, np.int16, np.int32),
-    np.float64: (np.float32, np.float64),
+    np.float64: (np.int16, np.float32, np.float64),
     np.float32: (np.float32,),
 }
 OUTCOME_ARRAYS = {group: [f"{group}.{part.name}" for part in dataclasses.fields(Outcome)] for group in OUTCOMES}
@@ -193,7 +195,10 @@ def read_arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
         for name, wanted in ARRAY_TYPES.items():
             if name not in arrays or arrays[name].dtype.type not in NARROWER[wanted]:
                 raise UserError(f"array {name} of type {wanted.__name__}, or narrower, is missing")
+            in_units = _in_units(arrays[name].dtype.type, wanted)
             arrays[name] = arrays[name].astype(wanted, copy=False)
+            if in_units:
+                arrays[name] *= UNIT
         full, empty, circuit, complement = (
             Outcome(*[arrays[name] for name in names]) for names in OUTCOME_ARRAYS.values()
         )
@@ -217,11 +222,17 @@ def _read(path: Path, limit: int) -> bytes:
 
 def _narrowest(array: NDArray[np.generic], wanted: type[np.generic]) -> NDArray[np.generic]:
     for narrower in NARROWER[wanted]:
-        with np.errstate(over="ignore"):
-            narrow = np.ascontiguousarray(array, narrower)
-        if np.array_equal(narrow, array, equal_nan=np.issubdtype(wanted, np.floating)):
+        values = array.astype(wanted) / UNIT if _in_units(narrower, wanted) else array
+        with np.errstate(over="ignore", invalid="ignore"):
+            narrow = np.ascontiguousarray(values, narrower)
+        if np.array_equal(narrow, values, equal_nan=np.issubdtype(narrower, np.floating)):
             return narrow
     raise ValueError(f"an array of {array.dtype} does not fit into {wanted.__name__}")
+
+
+def _in_units(stored: type[np.generic], wanted: type[np.generic]) -> bool:
+    """Return whether an array of type `wanted` that is kept as `stored` is kept in numbers of UNIT."""
+    return np.issubdtype(wanted, np.floating) and np.issubdtype(stored, np.integer)
 
 
 def _numbers(values: Floats) -> Numbers:

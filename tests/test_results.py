@@ -103,7 +103,9 @@ def test_a_result_comes_back_as_written(written: Path) -> None:
 @pytest.mark.parametrize(
     ("unit", "answer", "types"),
     [
-        (7, 1.5, (np.int8, np.float32)),
+        (7, 1.5, (np.int8, np.int16)),  # 1,536 / 1,024
+        (7, -32.0, (np.int8, np.int16)),
+        (7, 32.0, (np.int8, np.float32)),
         (-129, -(2.0**-100), (np.int16, np.float32)),
         (131_071, 0.1, (np.int32, np.float64)),  # 0.1 is no float32
     ],

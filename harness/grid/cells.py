@@ -8,7 +8,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from harness.ablation import check_ablation
 from harness.attribution import Progress, silent
@@ -77,7 +79,8 @@ def compute_cell(
     """Return a cell's result and its packed arrays, with the first `keep_ranked` nodes of the ranking.
 
     `seconds` are those that its scores took, by phase. With `keep_bits`, outcomes are rounded to multiples of
-    2^-keep_bits nats before anything is made of them. Raises UserError for a cell that cannot be computed.
+    2^-keep_bits nats before anything is made of them, and scores are kept to so many significant bits. Raises UserError
+    for a cell that cannot be computed.
     """
     began = time.perf_counter()
     curve = evaluate(
@@ -96,18 +99,26 @@ def compute_cell(
     evaluated = time.perf_counter()
     statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
     taken = {"curve": evaluated - began, "statistics": time.perf_counter() - evaluated}
-    arrays = pack_arrays(curve, ranking_arrays(ranking, keep_ranked))
+    arrays = pack_arrays(curve, ranking_arrays(ranking, keep_ranked, keep_bits))
     data = pairs.data
     environment = describe_environment(str(model.device), cell.dtype, torch.get_num_threads(), model_hash, data.hash)
     timing = Timing(seconds=(seconds or {}) | taken, peak_memory_bytes=_peak_memory(model.device))
     return make_result(cell, curve, statistics, arrays, data, environment, timing), arrays
 
 
-def ranking_arrays(ranking: Ranking, count: int) -> RankingArrays:
-    """The first `count` nodes of a ranking as a result keeps them."""
+def ranking_arrays(ranking: Ranking, count: int, bits: int | None = None) -> RankingArrays:
+    """The first `count` nodes of a ranking as a result keeps them, their scores to `bits` significant bits."""
     units = torch.where(ranking.is_error, -1, ranking.unit)
     layer, slot, unit = (part[:count].int().numpy() for part in (ranking.layer, ranking.slot, units))
-    return RankingArrays(layer, slot, unit, ranking.score[:count].float().numpy())
+    score = ranking.score[:count].float().numpy()
+    return RankingArrays(layer, slot, unit, score if bits is None else significant(score, bits))
+
+
+def significant(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
+    """Values to so many significant bits; their order stays."""
+    mantissa, exponent = np.frexp(values)
+    rounded: NDArray[np.float32] = np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
+    return rounded
 
 
 def _peak_memory(device: torch.device) -> int | None:
