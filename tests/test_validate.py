@@ -20,7 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from harness import cli, make_config, runner
-from harness.results import ARRAY_TYPES, MAX_JSON_BYTES, OUTCOMES, read_arrays, read_result
+from harness.results import ARRAY_TYPES, MAX_JSON_BYTES, OUTCOMES, UNIT, read_arrays, read_result
 from harness.schema import Result
 from harness.submissions import recompute
 from harness.submissions.compare import compare
@@ -68,6 +68,9 @@ def hand_in(path: Path, change: Callable[[Document, Arrays], object]) -> Path:
     document = json.loads(path.read_text())
     stored = safetensors.numpy.load_file(path.with_suffix(".safetensors"))
     arrays = {name: array.astype(ARRAY_TYPES[name]) for name, array in stored.items()}
+    for name, array in stored.items():
+        if array.dtype == np.int16 and ARRAY_TYPES[name] is np.float64:
+            arrays[name] *= UNIT
     path.unlink()
     path.with_suffix(".safetensors").unlink()
     change(document, arrays)
