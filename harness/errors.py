@@ -1,7 +1,11 @@
 """The one exception that a user sees as a single line."""
 
 import difflib
+import textwrap
 from collections.abc import Iterable
+
+LISTED = 240
+"""Characters of a list of valid names beside the nearest one."""
 
 
 class UserError(Exception):
@@ -18,8 +22,13 @@ def printable(text: str) -> str:
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
-    """Build the error for a name that is not among `valid`, with the nearest valid name if there is one."""
+    """Build the error for a name that is not among `valid`.
+
+    It names the nearest valid name and the first others, or all of them if none is near.
+    """
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return UserError(f"unknown {kind} '{name}': {hint}valid: {', '.join(names)}")
+    if not close:
+        return UserError(f"unknown {kind} '{name}': valid: {', '.join(names)}")
+    listed = textwrap.shorten(", ".join(names), LISTED, placeholder=" ...")  # the nearest one is the likely one
+    return UserError(f"unknown {kind} '{name}': did you mean '{close[0]}'? valid: {listed}")

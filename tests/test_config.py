@@ -8,6 +8,7 @@ from pydantic import BaseModel, model_validator
 
 from harness import RunConfig, UserError, make_config
 from harness.config import make_settings
+from harness.errors import unknown_name
 
 
 def refusal(options: dict[str, Any], file: Path | None = None) -> str:
@@ -110,3 +111,12 @@ def test_settings_that_do_not_go_together_are_one_line() -> None:
     with pytest.raises(UserError) as error:
         make_settings(_Pair, {"low": 2})
     assert str(error.value) == "low is above high"
+
+
+def test_beside_the_nearest_name_a_long_list_is_cut() -> None:
+    names = [f"name_{i:03}" for i in range(100)]
+    near, far = str(unknown_name("task", "name_0100", names)), str(unknown_name("task", "zzz", names))
+    assert near.startswith("unknown task 'name_0100': did you mean 'name_010'? valid: name_000, ")
+    assert near.endswith(" ...")
+    assert len(near) < 300
+    assert far == f"unknown task 'zzz': valid: {', '.join(names)}"
