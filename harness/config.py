@@ -15,8 +15,6 @@ from harness.tokens import Answers
 from harness.tracking.settings import Mode, Place, WandbSettings
 
 EMBEDDED = "smollm2-135m"
-# with 10, F(full) moves by 2^-10 at most, which counts as the same (`harness.submissions.validate`)
-LEAST_BITS, MOST_BITS = 10, 44
 
 Settings = TypeVar("Settings", bound=BaseModel)
 T = TypeVar("T")
@@ -122,8 +120,8 @@ class RunConfig(CellConfig):
 
     Cells of `include` are added, those of `exclude` taken out. `retry` computes cells again that failed before.
     `keep_ranked` is how many nodes of its ranking a result keeps on disk, for a board that is to stay small: no number
-    depends on it, so it is no part of a cell. `keep_bits`, for the same end, rounds outcomes to multiples of
-    2^-keep_bits nats, and scores to so many significant bits: with 10, a logit moves by 0.0005 at most.
+    depends on it, so it is no part of a cell. `keep_rounded`, for the same end, rounds outcomes to multiples of 2^-10
+    nats, which moves numbers less than another processor does, and the scores kept to 10 significant bits.
     """
 
     model: Names = [EMBEDDED]
@@ -137,7 +135,7 @@ class RunConfig(CellConfig):
     exclude: list[Selector] = []
     retry: bool = False
     keep_ranked: Annotated[Size, Field(ge=LEAST_RANKED)] = LARGEST
-    keep_bits: Annotated[int, Field(ge=LEAST_BITS, le=MOST_BITS)] | None = None
+    keep_rounded: bool = False
     wandb: Mode = "disabled"
     wandb_project: Place | None = None
     wandb_entity: Place | None = None

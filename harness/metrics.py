@@ -38,9 +38,9 @@ class Outcome:
         if not all(np.isfinite(part).all() for part in parts):
             raise UserError("the model gave logits that are not finite: valid are finite ones, try dtype float32")
 
-    def rounded(self, bits: int) -> Outcome:
-        """The same to the nearest multiple of 2^-bits nats: such values take less room once files are compressed."""
-        return Outcome(*(np.round(part * 2.0**bits) / 2.0**bits for part in vars(self).values()))
+    def rounded(self, unit: float) -> Outcome:
+        """The same to the nearest multiples of `unit` nats."""
+        return Outcome(*(np.round(part / unit) * unit for part in vars(self).values()))
 
 
 @dataclass(frozen=True)

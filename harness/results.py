@@ -11,6 +11,7 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -59,9 +60,11 @@ class RankingArrays:
 
 OUTCOMES = ("full", "empty", "circuit", "complement")
 COUNTS = ("size", "distinct_units", "error_nodes")
-# The arrays file: each array's name and type. It is kept in the narrowest type that loses nothing; outcomes that were
-# rounded (`keep_bits`) as numbers of UNIT.
+# What outcomes are rounded to where a grid asks for it, in nats: F(full) moves by as much at most, which counts as the
+# same (`harness.submissions.validate`).
 UNIT = 2.0**-10
+# The arrays file: each array's name and type. It is kept in the narrowest type that loses nothing; floats that are kept
+# as integers are in numbers of UNIT.
 NARROWER: dict[type[np.generic], tuple[type[np.generic], ...]] = {
     np.int64: (np.int8, np.int16, np.int32, np.int64),
     np.int32: (np.int8, np.int16, np.int32),
@@ -195,10 +198,7 @@ def read_arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
         for name, wanted in ARRAY_TYPES.items():
             if name not in arrays or arrays[name].dtype.type not in NARROWER[wanted]:
                 raise UserError(f"array {name} of type {wanted.__name__}, or narrower, is missing")
-            in_units = _in_units(arrays[name].dtype.type, wanted)
-            arrays[name] = arrays[name].astype(wanted, copy=False)
-            if in_units:
-                arrays[name] *= UNIT
+            arrays[name] = widened(arrays[name], wanted)
         full, empty, circuit, complement = (
             Outcome(*[arrays[name] for name in names]) for names in OUTCOME_ARRAYS.values()
         )
@@ -228,6 +228,12 @@ def _narrowest(array: NDArray[np.generic], wanted: type[np.generic]) -> NDArray[
         if np.array_equal(narrow, values, equal_nan=np.issubdtype(narrower, np.floating)):
             return narrow
     raise ValueError(f"an array of {array.dtype} does not fit into {wanted.__name__}")
+
+
+def widened(array: NDArray[Any], wanted: type[np.generic]) -> NDArray[Any]:
+    """Return an array of type `wanted` from the narrow one that is kept of it."""
+    wide = array.astype(wanted, copy=False)
+    return wide * UNIT if _in_units(array.dtype.type, wanted) else wide
 
 
 def _in_units(stored: type[np.generic], wanted: type[np.generic]) -> bool:

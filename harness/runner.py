@@ -289,7 +289,7 @@ class Grid:
                 pairs,
                 seconds=seconds,
                 keep_ranked=self.config.keep_ranked,
-                keep_bits=self.config.keep_bits,
+                keep_rounded=self.config.keep_rounded,
                 progress=progress,
             )
         except CELL_ERRORS as error:

@@ -20,7 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from harness import cli, make_config, runner
-from harness.results import ARRAY_TYPES, MAX_JSON_BYTES, OUTCOMES, UNIT, read_arrays, read_result
+from harness.results import ARRAY_TYPES, MAX_JSON_BYTES, OUTCOMES, read_arrays, read_result, widened
 from harness.schema import Result
 from harness.submissions import recompute
 from harness.submissions.compare import compare
@@ -67,10 +67,7 @@ def hand_in(path: Path, change: Callable[[Document, Arrays], object]) -> Path:
     """Change a result and put right what a careful forger would: the arrays' hash and the file's name."""
     document = json.loads(path.read_text())
     stored = safetensors.numpy.load_file(path.with_suffix(".safetensors"))
-    arrays = {name: array.astype(ARRAY_TYPES[name]) for name, array in stored.items()}
-    for name, array in stored.items():
-        if array.dtype == np.int16 and ARRAY_TYPES[name] is np.float64:
-            arrays[name] *= UNIT
+    arrays = {name: widened(array, ARRAY_TYPES[name]) for name, array in stored.items()}
     path.unlink()
     path.with_suffix(".safetensors").unlink()
     change(document, arrays)
@@ -136,31 +133,31 @@ def test_a_result_may_keep_the_first_thousand_of_its_ranking(tiny_folder: Path, 
     assert "distinct_units" in problems(validate_file(forged))["ranking"]
 
 
-def test_a_result_may_keep_outcomes_rounded_to_bits(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_result_may_keep_rounded_outcomes(tiny_folder: Path, tmp_path: Path) -> None:
     long = write_task(tmp_path / "long", **{split: pair_rows(6, (12,), n) for n, split in enumerate(SPLITS)})
     settings = {
         "model": str(tiny_folder), "tasks": str(long), "bases": "neurons", "methods": "relp", "n_discovery": 6,
         "n_evaluation": 6, "device": "cpu", "sizes": "1,10,100",
     }  # fmt: skip
     both = {}
-    for keep in (None, 10):
-        made = runner.run(make_config(settings | {"keep_bits": keep, "out": tmp_path / str(keep)}))
+    for keep in (False, True):
+        made = runner.run(make_config(settings | {"keep_rounded": keep, "out": tmp_path / str(keep)}))
         both[keep] = tmp_path / str(keep) / f"{made.results[0].name}.json"
-    assert both[None].name == both[10].name
+    assert both[False].name == both[True].name
     exact, rounded = (read_result(path) for path in both.values())
     (exact_curve, ranking), (curve, same) = (read_arrays(path, read_result(path)) for path in both.values())
     for name in ("layer", "position", "unit"):
         assert np.array_equal(getattr(ranking, name), getattr(same, name))
     np.testing.assert_allclose(same.score, ranking.score, rtol=2**-10)
     assert len(np.unique(same.score)) > 50
-    stored = safetensors.numpy.load_file(both[10].with_suffix(".safetensors"))
+    stored = safetensors.numpy.load_file(both[True].with_suffix(".safetensors"))
     assert {stored[f"{group}.{part}"].dtype for group in OUTCOMES for part in vars(curve.full)} == {np.dtype(np.int16)}
     for group in OUTCOMES:
         for name, part in vars(getattr(curve, group)).items():
             assert np.array_equal(part * 1024, np.round(part * 1024))
             assert np.abs(part - getattr(getattr(exact_curve, group), name)).max() <= 1 / 2048
     # what is reported is made of the rounded outcomes, so it can be checked against them
-    (report,) = validate([both[10]])
+    (report,) = validate([both[True]])
     assert problems(report) == {}
     assert exact.f_full is not None
     assert exact.f_empty is not None

@@ -21,9 +21,11 @@ from harness.metrics import scoring_metric
 from harness.models.adapter import Model
 from harness.models.names import file_sha256
 from harness.prompts import PromptSet
-from harness.results import OUTCOMES, RankingArrays, describe_environment, make_result, pack_arrays
+from harness.results import OUTCOMES, UNIT, RankingArrays, describe_environment, make_result, pack_arrays
 from harness.schema import Cell, Data, PairCounts, Result, Timing
 from harness.statistics import summarise
+
+SCORE_BITS = 10
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,14 @@ def compute_cell(
     *,
     seconds: dict[str, float] | None = None,
     keep_ranked: int = LARGEST,
-    keep_bits: int | None = None,
+    keep_rounded: bool = False,
     progress: Progress = silent,
 ) -> tuple[Result, bytes]:
     """Return a cell's result and its packed arrays, with the first `keep_ranked` nodes of the ranking.
 
-    `seconds` are those that its scores took, by phase. With `keep_bits`, outcomes are rounded to multiples of
-    2^-keep_bits nats before anything is made of them, and scores are kept to so many significant bits. Raises UserError
-    for a cell that cannot be computed.
+    `seconds` are those that its scores took, by phase. With `keep_rounded`, outcomes are rounded to multiples
+    of `harness.results.UNIT` before anything is made of them, and scores kept to SCORE_BITS significant bits. Raises
+    UserError for a cell that cannot be computed.
     """
     began = time.perf_counter()
     curve = evaluate(
@@ -94,30 +96,30 @@ def compute_cell(
         seed=cell.seed,
         progress=progress,
     )
-    if keep_bits is not None:
-        curve = replace(curve, **{group: getattr(curve, group).rounded(keep_bits) for group in OUTCOMES})
+    if keep_rounded:
+        curve = replace(curve, **{group: getattr(curve, group).rounded(UNIT) for group in OUTCOMES})
     evaluated = time.perf_counter()
     statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
     taken = {"curve": evaluated - began, "statistics": time.perf_counter() - evaluated}
-    arrays = pack_arrays(curve, ranking_arrays(ranking, keep_ranked, keep_bits))
+    arrays = pack_arrays(curve, _ranking_arrays(ranking, keep_ranked, keep_rounded))
     data = pairs.data
     environment = describe_environment(str(model.device), cell.dtype, torch.get_num_threads(), model_hash, data.hash)
     timing = Timing(seconds=(seconds or {}) | taken, peak_memory_bytes=_peak_memory(model.device))
     return make_result(cell, curve, statistics, arrays, data, environment, timing), arrays
 
 
-def ranking_arrays(ranking: Ranking, count: int, bits: int | None = None) -> RankingArrays:
-    """The first `count` nodes of a ranking as a result keeps them, their scores to `bits` significant bits."""
+def _ranking_arrays(ranking: Ranking, count: int, rounded: bool) -> RankingArrays:
+    """The first `count` nodes of a ranking as a result keeps them."""
     units = torch.where(ranking.is_error, -1, ranking.unit)
     layer, slot, unit = (part[:count].int().numpy() for part in (ranking.layer, ranking.slot, units))
     score = ranking.score[:count].float().numpy()
-    return RankingArrays(layer, slot, unit, score if bits is None else significant(score, bits))
+    return RankingArrays(layer, slot, unit, _significant(score) if rounded else score)
 
 
-def significant(values: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
-    """Values to so many significant bits; their order stays."""
+def _significant(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values to SCORE_BITS significant bits; their order stays."""
     mantissa, exponent = np.frexp(values)
-    rounded: NDArray[np.float32] = np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
+    rounded: NDArray[np.float32] = np.ldexp(np.round(np.ldexp(mantissa, SCORE_BITS)), exponent - SCORE_BITS)
     return rounded
 
 
