@@ -30,5 +30,6 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
     close = difflib.get_close_matches(name, names, n=1)
     if not close:
         return UserError(f"unknown {kind} '{name}': valid: {', '.join(names)}")
-    listed = textwrap.shorten(", ".join(names), LISTED, placeholder=" ...")  # the nearest one is the likely one
+    # the nearest one is the likely one
+    listed = textwrap.shorten(", ".join(names), LISTED, placeholder=" ...", break_on_hyphens=False)
     return UserError(f"unknown {kind} '{name}': did you mean '{close[0]}'? valid: {listed}")

@@ -3,8 +3,8 @@
 CPU_SHARE is the share of the rate of a large matrix product at which runs went: the committed cells of ``results/sva``
 and ``results/two-hop`` (two cores, float32) took 53e9 multiply-adds a second by the laws of `harness.grid.costs`, and a
 quiet core of that machine multiplies 1024 x 1024 matrices at 49e9. GPU_SHARE is a guess for models that fill a GPU. One
-that does not goes far slower: SmolLM2-135M on an H200 (24e12 in float32) took 7e10 in one process on short prompts, and
-1.7e12 in all with 14 processes (``docs/scaling.md``).
+that does not goes far slower: SmolLM2-135M on an H200 (some 2e13 in float32) went at about 7e10 in one
+process on short prompts, and at 1.7e12 in all with 14 processes (``docs/scaling.md``).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def machine_rate(device: str, dtype: str) -> Rate:
         return Rate(
             GPU_SHARE * measured,
             f"this GPU multiplies at {2 * measured / 1e12:.0f} TFLOP/s in {dtype}, x {GPU_SHARE:g}: a guess, and far "
-            "too high for a model of less than a billion weights, which leaves a GPU waiting (docs/scaling.md)",
+            "too high for a small model: one of 135M weights left a GPU waiting (docs/scaling.md)",
         )
     measured = matmul_rate("cpu", dtype)
     return Rate(
