@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from harness.bases import LinearBasis
-from harness.models.adapter import Model
-from harness.sites import Site, SiteKind
+from basisbench.bases.basis import LinearBasis
+from basisbench.models.adapter import Model
+from basisbench.models.sites import Site, SiteKind
 
 
 def at_every_layer(

@@ -16,13 +16,13 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from baselines.dictionaries.byte_cache import BUDGET, ByteCache
-from baselines.dictionaries.hooks import Reading, reading, writing
-from baselines.dictionaries.weights import Encoder, jumprelu, relu
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.models.adapter import Model
-from harness.sites import Site
+from basisbench.baselines.dictionaries.byte_cache import BUDGET, ByteCache
+from basisbench.baselines.dictionaries.hooks import Reading, reading, writing
+from basisbench.baselines.dictionaries.weights import Encoder, jumprelu, relu
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError
+from basisbench.models.adapter import Model
+from basisbench.models.sites import Site
 
 DEFAULT_HOOKS = {"feature_input_hook": "hook_resid_mid", "feature_output_hook": "hook_mlp_out"}
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from baselines.coordinates import at_every_layer
-from harness.bases import LinearBasis
-from harness.models.adapter import Model
-from harness.sites import SiteKind
+from basisbench.baselines.coordinates import at_every_layer
+from basisbench.bases.basis import LinearBasis
+from basisbench.models.adapter import Model
+from basisbench.models.sites import SiteKind
 
 SEED = 0
 

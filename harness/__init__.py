@@ -1,50 +1,51 @@
 """Basisbench measures in which basis a language model's circuits are sparsest.
 
-    import harness
-    report = harness.run(harness.make_config({"tasks": "sva/nounpp", "bases": "neurons"}))
-    harness.plot_curves(report.results, report.folder / "curves.png")
+    import basisbench
+    report = basisbench.run(basisbench.make_config({"tasks": "sva/nounpp", "bases": "neurons"}))
+    basisbench.plot_curves(report.results, report.folder / "curves.png")
     for result in report.results:
         print(result.cell.basis, result.summary.nodes_at_08.value)
 
-Names are imported when first used, so that `import harness` is quick.
+Names are imported when first used, so that `import basisbench` is quick.
 """
 
 import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.bases import Basis, LinearBasis, load_basis
-    from harness.config import RunConfig, make_config
-    from harness.errors import UserError
-    from harness.figures import plot_curves
-    from harness.loading import load_model
-    from harness.models.adapter import Model
-    from harness.results import read_arrays, read_result, read_results
-    from harness.runner import run
-    from harness.schema import Result
-    from harness.sites import Site
-    from harness.tables import markdown_table, results_table
-    from harness.tasks import load_task
+    from basisbench.bases.basis import Basis, LinearBasis
+    from basisbench.bases.load import load_basis
+    from basisbench.errors import UserError
+    from basisbench.figures import plot_curves
+    from basisbench.grid.config import RunConfig, make_config
+    from basisbench.grid.run import run
+    from basisbench.models.adapter import Model
+    from basisbench.models.loading import load_model
+    from basisbench.models.sites import Site
+    from basisbench.results.files import read_arrays, read_result, read_results
+    from basisbench.results.schema import Result
+    from basisbench.results.tables import markdown_table, results_table
+    from basisbench.tasks.load import load_task
 
 _HOMES = {
-    "Basis": "harness.bases",
-    "LinearBasis": "harness.bases",
-    "Model": "harness.models.adapter",
-    "Result": "harness.schema",
-    "RunConfig": "harness.config",
-    "Site": "harness.sites",
-    "UserError": "harness.errors",
-    "load_basis": "harness.bases",
-    "load_model": "harness.loading",
-    "load_task": "harness.tasks",
-    "make_config": "harness.config",
-    "markdown_table": "harness.tables",
-    "plot_curves": "harness.figures",
-    "read_arrays": "harness.results",
-    "read_result": "harness.results",
-    "read_results": "harness.results",
-    "results_table": "harness.tables",
-    "run": "harness.runner",
+    "Basis": "basisbench.bases.basis",
+    "LinearBasis": "basisbench.bases.basis",
+    "Model": "basisbench.models.adapter",
+    "Result": "basisbench.results.schema",
+    "RunConfig": "basisbench.grid.config",
+    "Site": "basisbench.models.sites",
+    "UserError": "basisbench.errors",
+    "load_basis": "basisbench.bases.load",
+    "load_model": "basisbench.models.loading",
+    "load_task": "basisbench.tasks.load",
+    "make_config": "basisbench.grid.config",
+    "markdown_table": "basisbench.results.tables",
+    "plot_curves": "basisbench.figures",
+    "read_arrays": "basisbench.results.files",
+    "read_result": "basisbench.results.files",
+    "read_results": "basisbench.results.files",
+    "results_table": "basisbench.results.tables",
+    "run": "basisbench.grid.run",
 }
 __all__ = [
     "Basis",
@@ -70,7 +71,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
-        raise AttributeError(f"module 'harness' has no attribute '{name}'")
+        raise AttributeError(f"module 'basisbench' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

@@ -11,7 +11,7 @@ def main() -> None:
     """Run the command line and exit: 1 if a cell failed, 2 with one line for bad input, 130 with one for Ctrl-C."""
     # Imports may swallow a KeyboardInterrupt (some do); while they last there is nothing to clean up.
     signal.signal(signal.SIGINT, _stop)
-    from harness.cli import command
+    from basisbench.cli import command
 
     try:
         status = command()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from harness.errors import UserError
+from basisbench.errors import UserError
 
 # What the user can put right: the disk, the permissions or the path, not the program.
 _USERS_TO_FIX = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from harness.errors import UserError, unknown_name
+from basisbench.errors import UserError, unknown_name
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ ones; in French it is near chance with all of them. The accuracies were measured
 `tasks.capitals`, on the words by which the templates were chosen.
 """
 
-from tasks.facts import Fact, FactTask, Template
+from basisbench.shipped_tasks.facts import Fact, FactTask, Template
 
 SOURCE = "Lindsey et al. 2025"
 

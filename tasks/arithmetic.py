@@ -14,8 +14,8 @@ from operator import add, sub
 import numpy as np
 from datasets import Dataset
 
-from harness.tasks import Split
-from tasks.patterns import ALL_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.shipped_tasks.patterns import ALL_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.values import Split
 
 Digits = tuple[int, int, int]
 Sum = tuple[int, int, int]

@@ -11,8 +11,8 @@ candidates; "pairs", for how many rows a higher one than that of the foil. They 
 chosen, so the accuracies are a little too good.
 """
 
-from tasks.facts import Fact, FactTask, Template
-from tasks.places import COUNTRIES, HELDOUT_COUNTRIES, HELDOUT_STATES, STATES, State
+from basisbench.shipped_tasks.facts import Fact, FactTask, Template
+from basisbench.shipped_tasks.places import COUNTRIES, HELDOUT_COUNTRIES, HELDOUT_STATES, STATES, State
 
 SOURCE = "Lindsey et al. 2025"
 

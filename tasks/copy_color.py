@@ -13,8 +13,8 @@ from itertools import permutations, product
 import numpy as np
 from datasets import Dataset
 
-from harness.tasks import Split
-from tasks.patterns import ALL_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.shipped_tasks.patterns import ALL_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.values import Split
 
 LETTERS = "ABCD"
 COLORS = ("red", "blue", "green", "yellow", "purple", "brown", "black", "white")

@@ -12,8 +12,8 @@ from string import Formatter
 import numpy as np
 from datasets import Dataset
 
-from harness.tasks import Split
-from tasks.patterns import ALL_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.shipped_tasks.patterns import ALL_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.values import Split
 
 
 @dataclass(frozen=True)

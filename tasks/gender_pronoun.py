@@ -4,8 +4,8 @@ The corrupt prompt has a name of the other gender. Mathwin et al. 2023, "Identif
 Predicting Gendered Pronouns in GPT-2 Small" (the first template), with our own names and further templates.
 """
 
-from tasks.facts import Fact, FactTask, Template
-from tasks.names import HELDOUT_MEN, HELDOUT_WOMEN, MEN, WOMEN
+from basisbench.shipped_tasks.facts import Fact, FactTask, Template
+from basisbench.shipped_tasks.names import HELDOUT_MEN, HELDOUT_WOMEN, MEN, WOMEN
 
 
 def _facts(men: tuple[str, ...], women: tuple[str, ...]) -> tuple[Fact, ...]:

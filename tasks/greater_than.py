@@ -17,8 +17,8 @@ from itertools import product
 import numpy as np
 from datasets import Dataset
 
-from harness.tasks import Split
-from tasks.patterns import ALL_SPLITS, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.shipped_tasks.patterns import ALL_SPLITS, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.values import Split
 
 # The first is asked everywhere but in the split of held-out templates, which has the others.
 PATTERNS = (

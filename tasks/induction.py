@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from datasets import Dataset
 
-from harness.tasks import Split
-from tasks.patterns import WORD_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.shipped_tasks.patterns import WORD_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.values import Split
 
 LENGTH = 10
 REPEATED = (3, 4, 5, 6)

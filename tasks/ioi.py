@@ -21,9 +21,9 @@ from typing import Literal
 import numpy as np
 from datasets import Dataset
 
-from harness.tasks import Split
-from tasks.names import HELDOUT_MEN, HELDOUT_WOMEN, MEN, WOMEN, listed
-from tasks.patterns import ALL_SPLITS, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.shipped_tasks.names import HELDOUT_MEN, HELDOUT_WOMEN, MEN, WOMEN, listed
+from basisbench.shipped_tasks.patterns import ALL_SPLITS, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.values import Split
 
 # In case ABBA, {first} is the indirect object; in case BABA, the subject.
 TEMPLATES = (

@@ -13,9 +13,9 @@ from string import Formatter
 import numpy as np
 from datasets import Dataset
 
-from harness.errors import unknown_name
-from harness.foreign_rows import FEATURES, OF_SEVERAL
-from harness.tasks import Split
+from basisbench.errors import unknown_name
+from basisbench.tasks.foreign_rows import FEATURES, OF_SEVERAL
+from basisbench.values import Split
 
 Row = dict[str, object]
 
@@ -52,7 +52,7 @@ def row(
     case: str,
     candidates: Sequence[str] = (),
 ) -> Row:
-    """One row in the columns of `harness.tasks.Task`."""
+    """One row in the columns of `basisbench.tasks.task.Task`."""
 
     def listed(spans: Iterable[tuple[str, int, int]]) -> list[dict[str, object]]:
         return [{"name": name, "start": start, "end": end} for name, start, end in spans]

@@ -1,4 +1,4 @@
-"""Published tasks under their own names: the task files in ``presets``, each read by `harness.mapped_task`.
+"""Published tasks under their own names: the task files in ``presets``, each read by `basisbench.tasks.mapped`.
 
 Nothing is loaded before pairs are asked for. The data of ``mib`` (Mueller et al. 2025, arXiv 2504.13151) are on the
 hub; those of ``marks`` (Marks et al. 2025, arXiv 2403.19647) in a clone of their repository, in the current folder or
@@ -7,8 +7,8 @@ the one that ``BASISBENCH_DATA`` names.
 
 from pathlib import Path
 
-from harness.config import make_settings
-from harness.mapped_task import MappedTask, TaskMapping
+from basisbench.settings import make_settings
+from basisbench.tasks.mapped import MappedTask, TaskMapping
 
 FOLDER = Path(__file__).parent / "presets"
 

@@ -17,9 +17,9 @@ from typing import get_args
 import numpy as np
 from datasets import Dataset
 
-from harness.tasks import Split
-from tasks.lexicon import ANSWERS, HELDOUT, SHARED, Number, Word
-from tasks.patterns import WORD_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.shipped_tasks.lexicon import ANSWERS, HELDOUT, SHARED, Number, Word
+from basisbench.shipped_tasks.patterns import WORD_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.values import Split
 
 NUMBERS: tuple[Number, ...] = get_args(Number)
 

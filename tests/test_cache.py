@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import cache
-from harness.errors import UserError
+from basisbench import cache
+from basisbench.errors import UserError
 
 
 def everything_in(folder: Path) -> set[str]:

@@ -9,14 +9,14 @@ from typing import Literal
 
 from torch import Tensor
 
-from baselines.dictionaries.byte_cache import BUDGET, ByteCache
-from baselines.dictionaries.hooks import Reading, reading, writing
-from baselines.dictionaries.sources import Source, find
-from baselines.dictionaries.weights import ELEMENTWISE, Dictionary, is_transcoder_architecture
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.models.adapter import Model
-from harness.sites import Site, layer_ranges
+from basisbench.baselines.dictionaries.byte_cache import BUDGET, ByteCache
+from basisbench.baselines.dictionaries.hooks import Reading, reading, writing
+from basisbench.baselines.dictionaries.sources import Source, find
+from basisbench.baselines.dictionaries.weights import ELEMENTWISE, Dictionary, is_transcoder_architecture
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError
+from basisbench.models.adapter import Model
+from basisbench.models.sites import Site, layer_ranges
 
 Kind = Literal["sae", "transcoder"]
 log = logging.getLogger("basisbench")
@@ -161,7 +161,7 @@ def transcoder(model: Model, option: str) -> DictionaryBasis:
 def _named(kind: Kind, model: Model, option: str) -> DictionaryBasis:
     if option:
         return dictionary_basis(kind, option, model)
-    from baselines.packed import MODEL, unpack
+    from basisbench.baselines.packed import MODEL, unpack
 
     if model.name != MODEL:
         raise UserError(f"{kind} alone means the dictionaries of {MODEL}, not of {model.name}: valid: {kind}:NAME")

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.errors import UserError
-from harness.models.adapter import Model, Norm
-from harness.sites import Site, SiteKind
+from basisbench.errors import UserError
+from basisbench.models.adapter import Model, Norm
+from basisbench.models.sites import Site, SiteKind
 
 # The names mean activations of a model whose weights are as published: sae-lens loads models so, but for what a
 # dictionary's `model_from_pretrained_kwargs` say.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError
 
-from baselines.dictionaries.weights import Dictionary, check_architecture, from_sae
-from harness.errors import UserError
+from basisbench.baselines.dictionaries.weights import Dictionary, check_architecture, from_sae
+from basisbench.errors import UserError
 
 if TYPE_CHECKING:
     from sae_lens import SAE

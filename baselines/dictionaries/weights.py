@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harness.errors import UserError
+from basisbench.errors import UserError
 
 if TYPE_CHECKING:
     from sae_lens import SAE

@@ -1,7 +1,8 @@
 """Attribution methods behind one interface; importing this package registers the built-in ones."""
 
-from harness.attribution import controls, exact, fields
-from harness.attribution.methods import METHODS, Method, Progress, Scores, load_method, silent
+from basisbench.attribution import controls, exact, fields
+from basisbench.attribution.methods import METHODS, Method, Scores, load_method
+from basisbench.progress import Progress, silent
 
 __all__ = [
     "METHODS",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from harness.bases import Basis
-from harness.models.adapter import Model, Prefix
-from harness.prompts import PromptSet
-from harness.recording import record
-from harness.sites import Site
+from basisbench.bases.basis import Basis
+from basisbench.models.adapter import Model, Prefix
+from basisbench.models.recording import record
+from basisbench.models.sites import Site
+from basisbench.prompts.prompt_set import PromptSet
 
 MEMORY_BUDGET = 2 * 2**30
 

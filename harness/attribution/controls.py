@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from harness.attribution.activations import Chunk, chunks
-from harness.attribution.methods import METHODS, Progress, Scores, no_option
-from harness.bases import Basis
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.recording import sites_of
+from basisbench.attribution.activations import Chunk, chunks
+from basisbench.attribution.methods import METHODS, Scores, no_option
+from basisbench.bases.basis import Basis, sites_of
+from basisbench.models.adapter import Model
+from basisbench.progress import Progress
+from basisbench.prompts.prompt_set import PromptSet
 
 Measure = Callable[[Chunk, Basis, int], Tensor]
 

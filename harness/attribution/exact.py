@@ -14,16 +14,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.attribution.activations import MEMORY_BUDGET, Chunk, chunks
-from harness.attribution.fields import FieldMethod, atp
-from harness.attribution.methods import METHODS, Progress, Scores
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.models.adapter import Edit, Model, Start
-from harness.prompts import PromptSet
-from harness.recording import sites_of
-from harness.scoring import objective
-from harness.sites import Site
+from basisbench.attribution.activations import MEMORY_BUDGET, Chunk, chunks
+from basisbench.attribution.fields import FieldMethod, atp
+from basisbench.attribution.methods import METHODS, Scores
+from basisbench.bases.basis import Basis, sites_of
+from basisbench.errors import UserError
+from basisbench.models.adapter import Edit, Model, Start
+from basisbench.models.sites import Site
+from basisbench.progress import Progress
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.scoring import objective
 
 MOST_NODES = 20_000
 

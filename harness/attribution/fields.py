@@ -20,16 +20,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.attribution.activations import MEMORY_BUDGET, Chunk, chunks
-from harness.attribution.methods import METHODS, Progress, Scores, no_option
-from harness.attribution.relp import relp_hooks
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.models.adapter import Edit, Model, Start
-from harness.prompts import PromptSet
-from harness.recording import keeping, sites_of
-from harness.scoring import objective
-from harness.sites import Site
+from basisbench.attribution.activations import MEMORY_BUDGET, Chunk, chunks
+from basisbench.attribution.methods import METHODS, Scores, no_option
+from basisbench.attribution.relp import relp_hooks
+from basisbench.bases.basis import Basis, sites_of
+from basisbench.errors import UserError
+from basisbench.models.adapter import Edit, Model, Start
+from basisbench.models.recording import keeping
+from basisbench.models.sites import Site
+from basisbench.progress import Progress
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.scoring import objective
 
 STEPS = 10
 Field = Callable[[Model, Chunk, Sequence[Site]], Iterator[tuple[Site, Tensor]]]
@@ -58,7 +59,7 @@ def atp(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Sit
 
 
 def relp(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
-    """Relevance patching: one backward pass under layer-wise relevance rules (see harness.attribution.relp)."""
+    """Relevance patching: one backward pass under layer-wise relevance rules (see basisbench.attribution.relp)."""
     yield from _gradients(model, chunk, sites, chunk.clean[Site(0, "resid_pre")], rules=True)
 
 

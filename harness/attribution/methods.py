@@ -11,17 +11,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from harness.bases import Basis
-from harness.errors import UserError, unknown_name
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.registry import Registry
-
-Progress = Callable[[str, int, int], None]
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Report nothing."""
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError, unknown_name
+from basisbench.models.adapter import Model
+from basisbench.progress import Progress
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.registry import Registry
 
 
 @dataclass(frozen=True)

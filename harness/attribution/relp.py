@@ -17,8 +17,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.errors import UserError
-from harness.models.adapter import Edit, Model, Norm
+from basisbench.errors import UserError
+from basisbench.models.adapter import Edit, Model, Norm
 
 TINY = 1e-6
 

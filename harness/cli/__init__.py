@@ -1,6 +1,6 @@
 """The command line: a file a command."""
 
-from harness.cli import (
+from basisbench.cli import (
     baseline,
     check,
     check_task,
@@ -19,7 +19,7 @@ from harness.cli import (
     train,
     validate,
 )
-from harness.cli.app import app, command
+from basisbench.cli.app import app, command
 
 __all__ = [
     "app",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from harness.errors import UserError
+from basisbench.errors import UserError
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
-from harness.cli.options import Answers, Chat, Device, Dtype, Model
+from basisbench.cli.app import app
+from basisbench.cli.options import Answers, Chat, Device, Dtype, Model
 
 
 @app.command()
@@ -26,16 +26,16 @@ def baseline(
 ) -> None:
     """Say which tasks a model can do, before circuits are looked for: accuracy, logit difference, pairs, lengths."""
     options = {name: value for name, value in locals().items() if name != "out" and value is not None}
-    from harness.baseline import BaselineConfig
-    from harness.config import make_settings
+    from basisbench.checks.baseline import BaselineConfig
+    from basisbench.settings import make_settings
 
     settings = make_settings(BaselineConfig, options)
 
     from rich.console import Console
 
-    from harness.baseline import baseline_markdown, baseline_table, measure_baseline
-    from harness.cache import write_atomically
-    from harness.loading import load_model
+    from basisbench.cache import write_atomically
+    from basisbench.checks.baseline import baseline_markdown, baseline_table, measure_baseline
+    from basisbench.models.loading import load_model
 
     def say(line: str) -> None:
         typer.echo(line, err=True)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app, progress_bar
-from harness.cli.options import Device, Dtype, Model
-from harness.errors import UserError
+from basisbench.cli.app import app, progress_bar
+from basisbench.cli.options import Device, Dtype, Model
+from basisbench.errors import UserError
 
 
 @app.command()
@@ -23,7 +23,7 @@ def check(
 ) -> None:
     """Check a basis on a model: its contract, how much it explains, its speed. Exit status 1 if it fails."""
     asked = {"model": model, "dtype": dtype, "device": device}
-    from harness.config import ModelConfig, make_settings
+    from basisbench.settings import ModelConfig, make_settings
 
     settings = make_settings(ModelConfig, {name: value for name, value in asked.items() if value is not None})
     try:
@@ -33,10 +33,10 @@ def check(
 
     from rich.console import Console
 
-    from harness.bases import bind_basis, find_basis
-    from harness.check import check_basis, check_table
-    from harness.loading import load_model
-    from harness.sample import TEXT, read_text
+    from basisbench.bases.load import bind_basis, find_basis
+    from basisbench.checks.basis import check_basis, check_table
+    from basisbench.models.loading import load_model
+    from basisbench.text.sample import TEXT, read_text
 
     texts = [TEXT if text is None else read_text(text)]
     factory = find_basis(basis)

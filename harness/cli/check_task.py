@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
-from harness.cli.options import Device, Model
+from basisbench.cli.app import app
+from basisbench.cli.options import Device, Model
 
 
 @app.command("check-task")
@@ -20,17 +20,17 @@ def check_task(
 ) -> None:
     """Check a task on a model: its contract, leaks between splits, tokens, baseline. Exit status 1 if it fails."""
     options = {name: value for name, value in locals().items() if name != "task" and value is not None}
-    from harness.check_task import TaskCheckConfig
-    from harness.config import make_settings
+    from basisbench.checks.task import TaskCheckConfig
+    from basisbench.settings import make_settings
 
     settings = make_settings(TaskCheckConfig, options)
 
     from rich.console import Console
 
-    from harness.check_task import check_task as check_rows
-    from harness.check_task import task_check_table
-    from harness.loading import load_model
-    from harness.tasks import load_task
+    from basisbench.checks.task import check_task as check_rows
+    from basisbench.checks.task import task_check_table
+    from basisbench.models.loading import load_model
+    from basisbench.tasks.load import load_task
 
     found = load_task(task)
     loaded, _ = load_model(settings.model, device=settings.device, say=lambda line: typer.echo(line, err=True))

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.app import app, progress_bar
-from harness.cli.options import (
+from basisbench.cli.app import app, progress_bar
+from basisbench.cli.options import (
     Ablation,
     Answers,
     Chat,
@@ -22,7 +22,7 @@ from harness.cli.options import (
     Sizes,
     Split,
 )
-from harness.errors import UserError
+from basisbench.errors import UserError
 
 NOT_SETTINGS = ("scores", "template", "name", "out")
 
@@ -65,8 +65,8 @@ def evaluate(
 
 
 def _write_template(path: Path, options: dict[str, Any]) -> None:
-    from harness.submissions.evaluate_scores import prepare, settled, template_of
-    from harness.submissions.scores_file import write_scores
+    from basisbench.submissions.evaluate_scores import prepare, settled, template_of
+    from basisbench.submissions.scores_file import write_scores
 
     about, empty = template_of(prepare(settled(options), say=lambda line: typer.echo(line, err=True)))
     write_scores(path, about, empty)
@@ -80,10 +80,10 @@ def _write_template(path: Path, options: dict[str, Any]) -> None:
 def _evaluate(scores: Path, name: str | None, options: dict[str, Any], out: Path) -> None:
     from rich.console import Console
 
-    from harness.results import write_result
-    from harness.submissions.evaluate_scores import evaluate_scores, prepare, settled
-    from harness.submissions.scores_file import read_scores
-    from harness.tables import results_table
+    from basisbench.results.files import write_result
+    from basisbench.results.tables import results_table
+    from basisbench.submissions.evaluate_scores import evaluate_scores, prepare, settled
+    from basisbench.submissions.scores_file import read_scores
 
     submitted = read_scores(scores)
     settings = settled(options, submitted)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
+from basisbench.cli.app import app
 
 
 @app.command()
@@ -30,7 +30,7 @@ def figures(
     k: Annotated[int, typer.Option("-k", "--k", help="Nodes of the circuits in overlaps and profiles.")] = 100,
 ) -> None:
     """Draw results: curves, nodes to a threshold, overlaps, profiles, agreement, cost (PDF, SVG, PNG, CSV)."""
-    from harness.figures import choose_style, compare, make_figures, read_folders
+    from basisbench.figures import choose_style, compare, make_figures, read_folders
 
     def names(text: str) -> list[str]:
         return [name.strip() for name in text.split(",") if name.strip()]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
-from harness.errors import UserError, unknown_name
+from basisbench.cli.app import app
+from basisbench.errors import UserError, unknown_name
 
 
 @app.command()
@@ -25,10 +25,10 @@ def leaderboard(
     """In which basis are circuits sparsest, by how much, how sure? One table of all results in folders."""
     from rich.console import Console
 
-    from harness.cache import write_atomically
-    from harness.leaderboard import STATISTICS, build_leaderboard
-    from harness.leaderboard.formats import FORMATS, SUFFIXES
-    from harness.leaderboard.terminal import terminal
+    from basisbench.cache import write_atomically
+    from basisbench.leaderboard import STATISTICS, build_leaderboard
+    from basisbench.leaderboard.formats import FORMATS, SUFFIXES
+    from basisbench.leaderboard.terminal import terminal
 
     if by not in STATISTICS:
         raise unknown_name("statistic", by, STATISTICS)

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.app import app
-from harness.errors import unknown_name
-from harness.registry import Registry
+from basisbench.cli.app import app
+from basisbench.errors import unknown_name
+from basisbench.registry import Registry
 
 
 @app.command("list")
@@ -17,16 +17,16 @@ def list_names(
     model: Annotated[str | None, typer.Option(help="List the published bases made for this model as well.")] = None,
 ) -> None:
     """List what can be named in `run`."""
-    import harness.attribution
-    from harness.bases import BASES, PRESETS
-    from harness.models.names import MODELS
-    from harness.tasks import TASKS
+    import basisbench.attribution
+    from basisbench.bases.basis import BASES, PRESETS
+    from basisbench.models.names import MODELS
+    from basisbench.tasks.task import TASKS
 
     registries: dict[str, tuple[Registry[Any], str]] = {
         "models": (MODELS, "or a local Hugging Face folder, or a hub name org/name"),
         "tasks": (TASKS, "or a folder with discovery.jsonl and evaluation.jsonl, or a .yaml file over a dataset"),
         "bases": (BASES, "or path/to/file.py:Name"),
-        "methods": (harness.attribution.METHODS, "exact:K patches the K nodes that atp ranks highest"),
+        "methods": (basisbench.attribution.METHODS, "exact:K patches the K nodes that atp ranks highest"),
     }
     if what not in registries:
         raise unknown_name("kind of name", what, registries)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import app, progress_bar
-from harness.cli.options import Device, Dtype, Model
-from harness.errors import UserError
+from basisbench.cli.app import app, progress_bar
+from basisbench.cli.options import Device, Dtype, Model
+from basisbench.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.text import Text
 
-    from harness.tracing.document import Context, Evidence, TokenScore
+    from basisbench.reading.evidence import Context, Evidence, TokenScore
 
 SHOWN = 5
 TOKENS = 10_000
@@ -47,11 +47,11 @@ def read(
 
     from rich.console import Console
 
-    from harness.bases import load_basis
-    from harness.cache import write_atomically
-    from harness.config import ModelConfig, make_settings, split_line
-    from harness.loading import load_model
-    from harness.reading import default_texts, named_texts, read_units
+    from basisbench.bases.load import load_basis
+    from basisbench.cache import write_atomically
+    from basisbench.models.loading import load_model
+    from basisbench.reading import default_texts, named_texts, read_units
+    from basisbench.settings import ModelConfig, make_settings, split_line
 
     def names(line: str | None) -> list[str]:
         parts = split_line(line) if line is not None else []
@@ -104,7 +104,7 @@ def _document(evidence: Mapping[str, Evidence]) -> bytes:
 def _shown(key: str, known: Evidence) -> Text:
     from rich.text import Text
 
-    from harness.errors import printable
+    from basisbench.errors import printable
 
     lines = [
         Text.assemble((key, "bold"), "  ", (printable(known.label), "bold")),
@@ -123,7 +123,7 @@ def _shown(key: str, known: Evidence) -> Text:
 
 
 def _tokens(scores: Sequence[TokenScore]) -> str:
-    from harness.reading.labels import quoted
+    from basisbench.reading.labels import quoted
 
     return ", ".join(f"{quoted(score.token)} {score.score:+.3g}" for score in scores[:SHOWN])
 
@@ -132,7 +132,7 @@ def _context(title: str, context: Context) -> Text:
     """A line: the activation, and the text with the driving token marked; line ends are shown as such."""
     from rich.text import Text
 
-    from harness.errors import printable
+    from basisbench.errors import printable
 
     def plain(tokens: Sequence[str]) -> str:
         return printable("".join(tokens).replace("\n", "⏎"))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
+from basisbench.cli.app import app
 
 
 @app.command()
@@ -17,9 +17,9 @@ def report(
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Basisbench report",
 ) -> None:
     """Write one HTML file with the leaderboard, the curves and every cell; it opens from disk, without a network."""
-    from harness.cache import write_atomically
-    from harness.leaderboard import build_leaderboard
-    from harness.report import read_board_results, report_page
+    from basisbench.cache import write_atomically
+    from basisbench.leaderboard import build_leaderboard
+    from basisbench.pages.report import read_board_results, report_page
 
     folders = folders or [Path("runs")]
     board = build_leaderboard(folders)

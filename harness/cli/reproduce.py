@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app, progress_bar
-from harness.cli.options import Device
+from basisbench.cli.app import app, progress_bar
+from basisbench.cli.options import Device
 
 
 @app.command()
@@ -26,9 +26,9 @@ def reproduce(
     """Compute a result again from its own record and say which numbers moved. Exit status 1 if one moved too far."""
     from rich.console import Console
 
-    from harness.submissions.compare import reproduction_table
-    from harness.submissions.reproduce import Names
-    from harness.submissions.reproduce import reproduce as make_again
+    from basisbench.submissions.compare import reproduction_table
+    from basisbench.submissions.reproduce import Names
+    from basisbench.submissions.reproduce import reproduce as make_again
 
     with progress_bar() as bar:
         work = bar.add_task("starting", total=1.0)

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.app import app, progress_bar
-from harness.cli.options import (
+from basisbench.cli.app import app, progress_bar
+from basisbench.cli.options import (
     Ablation,
     Answers,
     Chat,
@@ -77,27 +77,27 @@ def run(
         for name, value in locals().items()
         if name not in ("config", "engine", "address", "store", "dry_run") and value is not None
     }
-    from harness.config import make_config
+    from basisbench.grid.config import make_config
 
     settings = make_config(options, config)
     if dry_run:
-        from harness.grid.estimate import estimate
-        from harness.grid.outlook import lines
+        from basisbench.grid.estimate import estimate
+        from basisbench.grid.outlook import lines
 
         for line in lines(estimate(settings)):
             typer.echo(line)
         return
 
-    from harness.engines import find_engine
+    from basisbench.engines import find_engine
 
     compute = find_engine(engine, address, store)
 
     from rich.console import Console
 
-    from harness.cache import write_atomically
-    from harness.figures import plot_curves
-    from harness.tables import markdown_table, results_table
-    from harness.tracking.tracker import start
+    from basisbench.cache import write_atomically
+    from basisbench.figures import plot_curves
+    from basisbench.results.tables import markdown_table, results_table
+    from basisbench.tracking.tracker import start
 
     with progress_bar() as bar:
         work = bar.add_task("starting", total=1.0)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
+from basisbench.cli.app import app
 
 
 @app.command()
@@ -15,7 +15,7 @@ def show(result: Annotated[Path, typer.Argument(help="A result's .json file.")])
     """Show one result: settings, summary, curve, data, environment."""
     from rich.console import Console
 
-    from harness.results import read_result
-    from harness.tables import result_detail
+    from basisbench.results.files import read_result
+    from basisbench.results.tables import result_detail
 
     Console().print(result_detail(read_result(result)))

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.app import app, progress_bar
-from harness.cli.options import Device, Dtype, Model, Rank, RequireCorrect
+from basisbench.cli.app import app, progress_bar
+from basisbench.cli.options import Device, Dtype, Model, Rank, RequireCorrect
 
 
 @app.command()
@@ -47,17 +47,17 @@ def steer(
 ) -> None:
     """Multiply, set or transplant units: what the model says then, beside controls and side effects."""
     options: dict[str, Any] = {name: value for name, value in locals().items() if name != "out" and value is not None}
-    from harness.config import make_settings
-    from harness.steering.settings import SteerConfig
+    from basisbench.settings import make_settings
+    from basisbench.steering.settings import SteerConfig
 
     config = make_settings(SteerConfig, options)
 
     from rich.console import Console
 
-    from harness.runner import check_folder
-    from harness.steering.experiment import steer as run_steering
-    from harness.steering.progress import Phases
-    from harness.steering.report import terminal, write_document
+    from basisbench.grid.run import check_folder
+    from basisbench.steering.experiment import steer as run_steering
+    from basisbench.steering.progress import Phases
+    from basisbench.steering.report import terminal, write_document
 
     check_folder(out)
     with progress_bar() as bar:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
+from basisbench.cli.app import app
 
 
 @app.command()
@@ -20,13 +20,13 @@ def sync(
     entity: Annotated[str | None, typer.Option(help="W&B entity (default: your own).")] = None,
 ) -> None:
     """Log results to Weights & Biases, made with it or without, and upload what was recorded offline."""
-    from harness.config import make_settings
-    from harness.tracking.settings import WandbSettings
+    from basisbench.settings import make_settings
+    from basisbench.tracking.settings import WandbSettings
 
     asked = {"mode": wandb, "project": project, "entity": entity}
     settings = make_settings(WandbSettings, {name: value for name, value in asked.items() if value is not None})
 
-    from harness.tracking.sync import sync as sync_folders
+    from basisbench.tracking.sync import sync as sync_folders
 
     report = sync_folders(folders or [Path("runs")], settings, lambda line: typer.echo(line, err=True))
     typer.echo(f"runs: {report.recorded} recorded, {report.uploaded} uploaded, {report.waiting} to be uploaded")

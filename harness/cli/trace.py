@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.app import app, progress_bar
-from harness.cli.options import Config, Device, Dtype, Model, RequireCorrect
+from basisbench.cli.app import app, progress_bar
+from basisbench.cli.options import Config, Device, Dtype, Model, RequireCorrect
 
 NOT_SETTINGS = ("out", "html", "config")
 
@@ -47,9 +47,9 @@ def trace(
     options: dict[str, Any] = {
         name: value for name, value in locals().items() if name not in NOT_SETTINGS and value is not None
     }
-    from harness.config import make_settings
-    from harness.tracing.trace import TraceConfig, trace
-    from harness.tracing.write import summary, write_trace
+    from basisbench.pages.graph.write import summary, write_trace
+    from basisbench.settings import make_settings
+    from basisbench.tracing.trace import TraceConfig, trace
 
     settings = make_settings(TraceConfig, options, config)
     with progress_bar() as bar:

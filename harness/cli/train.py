@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
-from harness.cli.options import Config, Device, Model, Wandb, WandbEntity, WandbProject
+from basisbench.cli.app import app
+from basisbench.cli.options import Config, Device, Model, Wandb, WandbEntity, WandbProject
 
 
 @app.command()
@@ -38,12 +38,12 @@ def train(
 ) -> None:
     """Train an SAE and a transcoder for every layer of a model. A run that was cut off goes on where it was."""
     options = {name: value for name, value in locals().items() if name != "config" and value is not None}
-    from harness.config import make_settings
-    from harness.training.settings import TrainConfig
+    from basisbench.settings import make_settings
+    from basisbench.training.settings import TrainConfig
 
     settings = make_settings(TrainConfig, options, config)
 
-    from harness.training.trainer import train as train_dictionaries
+    from basisbench.training.trainer import train as train_dictionaries
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = train_dictionaries(settings, lambda line: typer.echo(line, err=True))

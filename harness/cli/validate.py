@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import app
+from basisbench.cli.app import app
 
 
 @app.command()
@@ -17,8 +17,8 @@ def validate(
     """Check results made elsewhere: schema, hashes, ranking, every number again. Exit status 1 if one fails."""
     from rich.console import Console
 
-    from harness.submissions.validate import validate as check_results
-    from harness.submissions.validate import validation_table
+    from basisbench.submissions.validate import validate as check_results
+    from basisbench.submissions.validate import validation_table
 
     reports = check_results(results)
     Console().print(validation_table(reports))

@@ -14,8 +14,8 @@ from typing import Any
 
 import ray
 
-from harness.errors import UserError
-from harness.grid.failures import reason_of
+from basisbench.errors import UserError
+from basisbench.grid.failures import reason_of
 
 CPUS_A_WORKER = 4
 """Threads of a worker without a GPU: a small model gains little from more, a second worker does."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Protocol
 
-from harness.clock import Report, quiet
-from harness.config import RunConfig
-from harness.errors import UserError, unknown_name
-from harness.loading import Say, say_nothing
-from harness.runner import Each, RunReport, ignore, run
+from basisbench.errors import UserError, unknown_name
+from basisbench.grid.config import RunConfig
+from basisbench.grid.run import Each, RunReport, ignore, run
+from basisbench.progress import Report, Say, quiet, say_nothing
 
 ENGINES = ("local", "ray")
 
 
 class Engine(Protocol):
-    """Computes every cell of a run that is not there yet, as `harness.runner.run`."""
+    """Computes every cell of a run that is not there yet, as `basisbench.grid.run.run`."""
 
     def __call__(
         self, config: RunConfig | None = None, *, report: Report = quiet, say: Say = say_nothing, each: Each = ignore
@@ -53,11 +52,11 @@ def run_on_ray(
 
     Without an address: the one in RAY_ADDRESS, else a cluster of this machine alone, for this run. With a `store`, an
     fsspec URL, machines need to share nothing else, and what is there is copied to ``config.out``. A group of cells
-    whose worker dies is computed again `retries` times. Raises UserError as `harness.runner.run`, without ray, and for
+    whose worker dies is computed again `retries` times. Raises UserError as `grid.run.run`, without ray, and for
     a cluster or a store that cannot be used.
     """
     _check_ray()
-    from harness.engines.ray_engine import compute
+    from basisbench.engines.ray_engine import compute
 
     return compute(config or RunConfig(), address, store, report, say, each, retries)
 

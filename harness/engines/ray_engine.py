@@ -4,10 +4,10 @@
 2. Start workers, actors that hold one model each: one a GPU where the cluster has some, else one for every
    CPUS_A_WORKER processors of a machine. More start when machines join.
 3. A worker that is ready gets a group of its model, preferably of the prompts it had before
-   (`harness.engines.schedule`). When its model has no more groups it goes, and makes room for one with another model.
+   (`engines.schedule`). When its model has no more groups it goes, and makes room for one with another model.
 4. The group of a worker that dies is given to another, a few times; then its cells are recorded as failed. So is a
    model that no worker could load without dying.
-5. Results are in the folder, which all machines share, or in a store (`harness.engines.store`), from which the driver
+5. Results are in the folder, which all machines share, or in a store (`engines.store`), from which the driver
    copies them to its own folder.
 
 A run that ends, however it ends, ends its workers.
@@ -24,18 +24,18 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from harness.clock import Clock, Report, quiet
-from harness.config import RunConfig
-from harness.engines.cluster import Share, connected, share_of
-from harness.engines.schedule import Prompts, next_group, next_model, prompts_of
-from harness.engines.store import Store
-from harness.engines.worker import Done, News, Work, Worker
-from harness.errors import UserError
-from harness.grid.failures import Failure, reason_of
-from harness.grid.plan import Group, plan_groups
-from harness.loading import Say
-from harness.runner import Each, RunReport, check_folder, resolve_names
-from harness.schema import Result
+from basisbench.engines.cluster import Share, connected, share_of
+from basisbench.engines.schedule import Prompts, next_group, next_model, prompts_of
+from basisbench.engines.store import Store
+from basisbench.engines.worker import Done, News, Work, Worker
+from basisbench.errors import UserError
+from basisbench.grid.clock import Clock
+from basisbench.grid.config import RunConfig
+from basisbench.grid.failures import Failure, reason_of
+from basisbench.grid.plan import Group, plan_groups
+from basisbench.grid.run import Each, RunReport, check_folder, resolve_names
+from basisbench.progress import Report, Say, quiet
+from basisbench.results.schema import Result
 
 POLL_SECONDS = 0.5
 CLOSE_SECONDS = 5.0
@@ -44,7 +44,7 @@ CLOSE_SECONDS = 5.0
 def compute(
     config: RunConfig, address: str | None, store: str | None, report: Report, say: Say, each: Each, retries: int
 ) -> RunReport:
-    """Compute a run: `harness.engines.run_on_ray`."""
+    """Compute a run: `basisbench.engines.run_on_ray`."""
     config = config.model_copy(update={"out": config.out.absolute()})
     groups = plan_groups(config)
     resolve_names(groups)

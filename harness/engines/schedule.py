@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from harness.grid.plan import Group
+from basisbench.grid.plan import Group
 
 Prompts = tuple[str, str, int]
 """Groups of one model, task and seed share prompts."""

@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 
 from fsspec.core import url_to_fs
 
-from harness.cache import write_atomically
-from harness.errors import UserError
-from harness.grid.failures import reason_of
-from harness.results import MAX_ARRAYS_BYTES
+from basisbench.cache import write_atomically
+from basisbench.errors import UserError
+from basisbench.grid.failures import reason_of
+from basisbench.results.files import MAX_ARRAYS_BYTES
 
 
 class Store:

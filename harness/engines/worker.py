@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 
-from harness.clock import Clock
-from harness.config import RunConfig
-from harness.engines.store import Store
-from harness.errors import UserError
-from harness.grid.failures import FOLDER, Failure
-from harness.grid.plan import Group
-from harness.runner import open_model, resolve_names
-from harness.schema import Result
+from basisbench.engines.store import Store
+from basisbench.errors import UserError
+from basisbench.grid.clock import Clock
+from basisbench.grid.config import RunConfig
+from basisbench.grid.failures import FOLDER, Failure
+from basisbench.grid.plan import Group
+from basisbench.grid.run import open_model, resolve_names
+from basisbench.results.schema import Result
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,24 @@
 """Figures of results: for the screen and for papers, each with its numbers.
 
-from harness.figures import compare, make_figures, read_folders
+from basisbench.figures import compare, make_figures, read_folders
 reading = read_folders([Path("runs")])
 make_figures(compare(reading.results, reading.ranking), Path("figures"))
 """
 
-from harness.figures.make import FIGURES, FigureReport, draw_curves, make_figures, plot_curves
-from harness.figures.reading import Reading, read_folders
-from harness.figures.series import Comparison, LeftOutError, compare
-from harness.figures.style import LINE_STYLES, LOOKS, OTHER_LOOKS, STYLES, WIDTHS, Look, Style, choose_style, make_look
+from basisbench.figures.make import FIGURES, FigureReport, draw_curves, make_figures, plot_curves
+from basisbench.figures.reading import Reading, read_folders
+from basisbench.figures.series import Comparison, LeftOutError, compare
+from basisbench.figures.style import (
+    LINE_STYLES,
+    LOOKS,
+    OTHER_LOOKS,
+    STYLES,
+    WIDTHS,
+    Look,
+    Style,
+    choose_style,
+    make_look,
+)
 
 __all__ = [
     "FIGURES",

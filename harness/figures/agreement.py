@@ -8,12 +8,12 @@ from itertools import combinations
 
 import numpy as np
 
-from harness.circuits import size_grid
-from harness.figures.circuits import Node, correlation_at, nodes_of, overlap_at, shared_ranks
-from harness.figures.panels import Drawing, Line, Row, captioned, lined, table_of
-from harness.figures.series import Comparison, LeftOutError, Series, over_seeds
-from harness.figures.style import LINE_STYLES, Style, make_look
-from harness.statistics import Band
+from basisbench.figures.circuits import Node, correlation_at, nodes_of, overlap_at, shared_ranks
+from basisbench.figures.panels import Drawing, Line, Row, captioned, lined, table_of
+from basisbench.figures.series import Comparison, LeftOutError, Series, over_seeds
+from basisbench.figures.style import LINE_STYLES, Style, make_look
+from basisbench.measures.statistics import Band
+from basisbench.values import size_grid
 
 MEASURES = {"overlap": overlap_at, "rank_correlation": correlation_at}
 

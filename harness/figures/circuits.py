@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from harness.metrics import Floats
-from harness.results import RankingArrays
+from basisbench.measures.metrics import Floats
+from basisbench.results.files import RankingArrays
 
 Node = tuple[int, ...]
 FEWEST = 10

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from harness.figures.panels import (
+from basisbench.figures.panels import (
     Drawing,
     Row,
     Value,
@@ -22,7 +22,7 @@ from harness.figures.panels import (
     panel_grid,
     sorted_panels,
 )
-from harness.figures.series import (
+from basisbench.figures.series import (
     Comparison,
     LeftOutError,
     Panel,
@@ -33,9 +33,9 @@ from harness.figures.series import (
     over_seeds,
     spread_of,
 )
-from harness.figures.style import INK, Look, Style, short
-from harness.schema import Result
-from harness.statistics import Band
+from basisbench.figures.style import INK, Look, Style, short
+from basisbench.measures.statistics import Band
+from basisbench.results.schema import Result
 
 Fill = Literal["full", "none", "left", "top", "right", "bottom"]
 FILLS: tuple[Fill, ...] = ("full", "none", "left", "top", "right", "bottom")

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from harness.figures.panels import Drawing, Line, Row, array, captioned, lined, table_of
-from harness.figures.series import (
+from basisbench.figures.panels import Drawing, Line, Row, array, captioned, lined, table_of
+from basisbench.figures.series import (
     Comparison,
     Panel,
     Series,
@@ -17,10 +17,10 @@ from harness.figures.series import (
     over_seeds,
     spread_of,
 )
-from harness.figures.style import Style
-from harness.metrics import Floats
-from harness.schema import Result
-from harness.statistics import Band
+from basisbench.figures.style import Style
+from basisbench.measures.metrics import Floats
+from basisbench.measures.statistics import Band
+from basisbench.results.schema import Result
 
 Quantity = Literal["faithfulness", "completeness"]
 QUANTITIES: tuple[Quantity, Quantity] = ("faithfulness", "completeness")

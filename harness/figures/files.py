@@ -9,8 +9,8 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from harness.cache import write_atomically
-from harness.figures.panels import Value
+from basisbench.cache import write_atomically
+from basisbench.figures.panels import Value
 
 Format = Literal["pdf", "svg", "png"]
 FORMATS: tuple[Format, ...] = ("pdf", "svg", "png")

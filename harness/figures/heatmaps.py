@@ -9,10 +9,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from harness.figures.panels import headed, new_figure
-from harness.figures.series import LeftOutError
-from harness.figures.style import Style, short
-from harness.metrics import Floats
+from basisbench.figures.panels import headed, new_figure
+from basisbench.figures.series import LeftOutError
+from basisbench.figures.style import Style, short
+from basisbench.measures.metrics import Floats
 
 COLOURS = "cividis"  # even steps of lightness, told apart with any colour vision
 FEWEST_LETTERS, MOST_LETTERS = 8, 24

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from harness.errors import UserError, unknown_name
-from harness.figures.agreement import agreement
-from harness.figures.cost import cost
-from harness.figures.curves import curves
-from harness.figures.files import FORMATS, PNG_DPI, write_figure, write_table
-from harness.figures.nodes import nodes
-from harness.figures.overlap import overlap_methods, overlap_tasks
-from harness.figures.panels import Drawing
-from harness.figures.profile import profile
-from harness.figures.series import Comparison, LeftOutError, compare
-from harness.figures.style import SCREEN, Style, drawn_in
-from harness.schema import Result
+from basisbench.errors import UserError, unknown_name
+from basisbench.figures.agreement import agreement
+from basisbench.figures.cost import cost
+from basisbench.figures.curves import curves
+from basisbench.figures.files import FORMATS, PNG_DPI, write_figure, write_table
+from basisbench.figures.nodes import nodes
+from basisbench.figures.overlap import overlap_methods, overlap_tasks
+from basisbench.figures.panels import Drawing
+from basisbench.figures.profile import profile
+from basisbench.figures.series import Comparison, LeftOutError, compare
+from basisbench.figures.style import SCREEN, Style, drawn_in
+from basisbench.results.schema import Result
 
 TOP_K = 100
 # A figure by name, from the comparison, the style and k, the size of the circuits that are compared.
@@ -92,7 +92,7 @@ def make_figures(
 def plot_curves(results: Sequence[Result], path: Path) -> list[Path]:
     """Write the curves of `results` as PNG (200 dpi) and SVG; return the two paths.
 
-    `path` may end in .png, .svg or neither. See `harness.figures.curves.curves` for what is drawn. Raises UserError
+    `path` may end in .png, .svg or neither. See `basisbench.figures.curves.curves` for what is drawn. Raises UserError
     without results or if it cannot write.
     """
     stem = path.with_suffix("") if path.suffix in (".png", ".svg") else path

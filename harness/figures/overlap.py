@@ -8,12 +8,12 @@ from itertools import combinations
 
 import numpy as np
 
-from harness.figures.circuits import Node, jaccard, nodes_of, units_of
-from harness.figures.heatmaps import heatmaps
-from harness.figures.panels import Drawing, Value, captioned
-from harness.figures.series import Comparison, LeftOutError, Series
-from harness.figures.style import Style
-from harness.metrics import Floats
+from basisbench.figures.circuits import Node, jaccard, nodes_of, units_of
+from basisbench.figures.heatmaps import heatmaps
+from basisbench.figures.panels import Drawing, Value, captioned
+from basisbench.figures.series import Comparison, LeftOutError, Series
+from basisbench.figures.style import Style
+from basisbench.measures.metrics import Floats
 
 SUMMARY = ("k", "jaccard", "jaccard_low", "jaccard_high", "seeds")
 Pairs = dict[tuple[Series, Series], list[float]]

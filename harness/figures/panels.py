@@ -16,11 +16,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator
 from numpy.typing import NDArray
 
-from harness.figures.series import Comparison, LeftOutError, Panel
-from harness.figures.style import GRID, INK, PALE_INK, Look, Style, short
-from harness.metrics import Floats
-from harness.statistics import Band
-from harness.tables import compact
+from basisbench.figures.series import Comparison, LeftOutError, Panel
+from basisbench.figures.style import GRID, INK, PALE_INK, Look, Style, short
+from basisbench.measures.metrics import Floats
+from basisbench.measures.statistics import Band
+from basisbench.results.tables import compact
 
 MOST_PANELS = 72
 MOST_MARKED = 25

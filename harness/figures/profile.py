@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.figures.panels import Drawing, Line, Row, Value, captioned, lined
-from harness.figures.series import Comparison, LeftOutError, Series, over_seeds
-from harness.figures.style import Style
-from harness.results import RankingArrays
-from harness.statistics import Band
+from basisbench.figures.panels import Drawing, Line, Row, Value, captioned, lined
+from basisbench.figures.series import Comparison, LeftOutError, Series, over_seeds
+from basisbench.figures.style import Style
+from basisbench.measures.statistics import Band
+from basisbench.results.files import RankingArrays
 
 PLACES = ("layer", "position")
 MOST_PLACES = 4096

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UserError, unknown_name
-from harness.leaderboard.cells import find_results
-from harness.results import RankingArrays, read_arrays, read_result
-from harness.schema import Result
+from basisbench.errors import UserError, unknown_name
+from basisbench.leaderboard.cells import find_results
+from basisbench.results.files import RankingArrays, read_arrays, read_result
+from basisbench.results.schema import Result
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.errors import UserError
-from harness.figures.style import Look, make_look
-from harness.metrics import Floats
-from harness.results import RankingArrays
-from harness.schema import Interval, Result
-from harness.statistics import Band
-from harness.tables import varying_settings
+from basisbench.errors import UserError
+from basisbench.figures.style import Look, make_look
+from basisbench.measures.metrics import Floats
+from basisbench.measures.statistics import Band
+from basisbench.results.files import RankingArrays
+from basisbench.results.schema import Interval, Result
+from basisbench.results.tables import varying_settings
 
 SHOWN_DIGITS = 6
 SCORES = "scores_sha256"  # the option that says which file a submitted ranking came from

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import matplotlib.style
 
-from harness.errors import UserError, unknown_name
+from basisbench.errors import UserError, unknown_name
 
 # Colour and marker of a basis, the same in every figure. Okabe and Ito 2008, "Color Universal Design": told
 # apart with any colour vision; its yellow is too pale for a line, so grey and brown take the last two.

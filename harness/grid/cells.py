@@ -12,18 +12,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.ablation import check_ablation
-from harness.attribution import Progress, silent
-from harness.bases import Basis, basis_file
-from harness.circuits import LARGEST, Ranking
-from harness.curves import evaluate
-from harness.metrics import scoring_metric
-from harness.models.adapter import Model
-from harness.models.names import file_sha256
-from harness.prompts import PromptSet
-from harness.results import OUTCOMES, UNIT, RankingArrays, describe_environment, make_result, pack_arrays
-from harness.schema import Cell, Data, PairCounts, Result, Timing
-from harness.statistics import summarise
+from basisbench.bases.basis import Basis
+from basisbench.bases.load import basis_file
+from basisbench.circuits.ablation import check_ablation
+from basisbench.circuits.curves import evaluate
+from basisbench.circuits.ranking import Ranking
+from basisbench.measures.metrics import scoring_metric
+from basisbench.measures.statistics import summarise
+from basisbench.models.adapter import Model
+from basisbench.models.names import file_sha256
+from basisbench.progress import Progress, silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.results.files import OUTCOMES, UNIT, RankingArrays, describe_environment, make_result, pack_arrays
+from basisbench.results.schema import Cell, Data, PairCounts, Result, Timing
+from basisbench.values import LARGEST
 
 SCORE_BITS = 10
 
@@ -81,7 +83,7 @@ def compute_cell(
     """Return a cell's result and its packed arrays, with the first `keep_ranked` nodes of the ranking.
 
     `seconds` are those that its scores took, by phase. With `keep_rounded`, outcomes are rounded to multiples
-    of `harness.results.UNIT` before anything is made of them, and scores kept to SCORE_BITS significant bits. Raises
+    of `results.files.UNIT` before anything is made of them, and scores kept to SCORE_BITS significant bits. Raises
     UserError for a cell that cannot be computed.
     """
     began = time.perf_counter()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from harness.errors import UserError
-from harness.grid.plan import Group
+from basisbench.errors import UserError
+from basisbench.grid.plan import Group
 
 FOLDER = ".claims"
 

@@ -8,7 +8,7 @@ Operations are multiply-adds; the unit is a forward pass over some prompts (`Sha
 3. A curve: the plain, the ablated and the corrupt run, and for every size two passes of which CURVE_SHARE is left:
    a pass begins at the first layer that a circuit changes. A dictionary with an error is read whole at each layer.
 4. Memory: weights, dictionaries, and the larger of what scoring and what a curve hold (the laws of
-   `harness.attribution.activations.chunks` and of `harness.curves.evaluate`).
+   `basisbench.attribution.activations.chunks` and of `basisbench.circuits.curves.evaluate`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.attribution.activations import MEMORY_BUDGET
-from harness.attribution.exact import MOST_NODES
-from harness.attribution.fields import STEPS
-from harness.curves import TOKENS_AT_ONCE
-from harness.grid.outlines import Outline, site_width
-from harness.models.shapes import Shape
+from basisbench.attribution.activations import MEMORY_BUDGET
+from basisbench.attribution.exact import MOST_NODES
+from basisbench.attribution.fields import STEPS
+from basisbench.bases.outlines import Outline, site_width
+from basisbench.circuits.curves import TOKENS_AT_ONCE
+from basisbench.models.shapes import Shape
 
 CURVE_SHARE = 0.6
 OTHER_PASSES = 4
@@ -31,7 +31,7 @@ PROCESS_BYTES = 7 * 10**8
 RESULT_BYTES = 10_000
 """A result's JSON and the head of its arrays, more or less."""
 OUTCOME_PARTS = 5
-"""Numbers kept for each pair and point: those of `harness.metrics.Outcome`."""
+"""Numbers kept for each pair and point: those of `basisbench.measures.metrics.Outcome`."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 1. Plan the groups of cells, and resolve every name: tasks, methods, ablations, bases (published ones against sae-lens'
    own registry), models.
 2. See which cells the folder of results holds already, and which failed there.
-3. For each model whose shape is known, add up the operations of the cells that are left (`harness.grid.costs`) and
-   divide them by the rate of the machine (`harness.grid.rates`).
+3. For each model whose shape is known, add up the operations of the cells that are left (`basisbench.grid.costs`) and
+   divide them by the rate of the machine (`basisbench.grid.rates`).
 """
 
 from __future__ import annotations
@@ -16,24 +16,26 @@ from itertools import groupby
 
 import torch
 
-from harness.ablation import check_ablation
-from harness.attribution import load_method
-from harness.bases import basis_file, find_basis
-from harness.config import RunConfig
-from harness.grid import costs
-from harness.grid.cells import content_hash
-from harness.grid.costs import Prompts
-from harness.grid.lengths import TOKENS_A_WORD, UNREAD, counter, model_files, prompts_of
-from harness.grid.outlines import DICTIONARIES, Outline, outline, published_ids
-from harness.grid.plan import Group, Treatment, plan_groups
-from harness.grid.rates import Rate, machine_rate
-from harness.grid.records import Records, read_records, settings_of
-from harness.mapped_task import MappedTask
-from harness.models.embedded import SMOLLM2
-from harness.models.names import MODELS, resolve_model
-from harness.models.shapes import Shape, find_shape
-from harness.schema import Cell
-from harness.tasks import Split, Task, load_task
+from basisbench.attribution import load_method
+from basisbench.bases.load import basis_file, find_basis
+from basisbench.bases.outlines import DICTIONARIES, Outline, outline, published_ids
+from basisbench.circuits.ablation import check_ablation
+from basisbench.grid import costs
+from basisbench.grid.cells import content_hash
+from basisbench.grid.config import RunConfig
+from basisbench.grid.costs import Prompts
+from basisbench.grid.lengths import TOKENS_A_WORD, UNREAD, counter, model_files, prompts_of
+from basisbench.grid.plan import Group, Treatment, plan_groups
+from basisbench.grid.rates import Rate, machine_rate
+from basisbench.grid.records import Records, read_records, settings_of
+from basisbench.models.embedded import SMOLLM2
+from basisbench.models.names import MODELS, resolve_model
+from basisbench.models.shapes import Shape, find_shape
+from basisbench.results.schema import Cell
+from basisbench.tasks.load import load_task
+from basisbench.tasks.mapped import MappedTask
+from basisbench.tasks.task import Task
+from basisbench.values import Split
 
 DRAWN = 2
 """Pairs looked at for one that the model gets right (`require_correct`): assumed, since only the model knows."""

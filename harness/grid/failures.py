@@ -9,9 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.cache import write_atomically
-from harness.errors import printable
-from harness.schema import Cell, Line
+from basisbench.cache import write_atomically
+from basisbench.errors import printable
+from basisbench.results.schema import Cell
+from basisbench.values import Line
 
 FOLDER = "failures"
 LONGEST = 400

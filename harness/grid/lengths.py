@@ -14,11 +14,12 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 from tokenizers import Tokenizer
 
-from harness.cache import cache_dir
-from harness.grid.costs import Prompts
-from harness.mapped_task import MappedTask
-from harness.models.embedded import SMOLLM2
-from harness.tasks import Split, Task
+from basisbench.cache import cache_dir
+from basisbench.grid.costs import Prompts
+from basisbench.models.embedded import SMOLLM2
+from basisbench.tasks.mapped import MappedTask
+from basisbench.tasks.task import Task
+from basisbench.values import Split
 
 TOKENS_A_WORD = 1.2
 UNREAD = Prompts(rows=0, positions=64)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from math import prod
 
-from harness.grid.estimate import Estimate, ModelEstimate
+from basisbench.grid.estimate import Estimate, ModelEstimate
 
 UNKNOWN = "?"
 _AXES = {"task": "tasks", "basis": "bases", "method": "methods", "ablation": "ablations", "error": "error treatments",

@@ -14,9 +14,9 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import NamedTuple
 
-from harness.circuits import ErrorTreatment
-from harness.config import RunConfig, Selector
-from harness.errors import UserError
+from basisbench.errors import UserError
+from basisbench.grid.config import RunConfig, Selector
+from basisbench.values import ErrorTreatment
 
 
 class Treatment(NamedTuple):

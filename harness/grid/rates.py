@@ -1,7 +1,7 @@
 """How fast a machine multiplies: measured here where it can be, else assumed and said so.
 
 CPU_SHARE is the share of the rate of a large matrix product at which runs went: the committed cells of ``results/sva``
-and ``results/two-hop`` (two cores, float32) took 53e9 multiply-adds a second by the laws of `harness.grid.costs`, and a
+and ``results/two-hop`` (two cores, float32) took 53e9 multiply-adds a second by the laws of `grid.costs`, and a
 quiet core of that machine multiplies 1024 x 1024 matrices at 49e9. GPU_SHARE is a guess for models that fill a GPU. One
 that does not goes far slower: SmolLM2-135M on an H200 (some 2e13 in float32) went at about 7e10 in one
 process on short prompts, and at 1.7e12 in all with 14 processes (``docs/scaling.md``).

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from harness.grid.failures import FOLDER
-from harness.results import MAX_JSON_BYTES
-from harness.schema import Cell
+from basisbench.grid.failures import FOLDER
+from basisbench.results.files import MAX_JSON_BYTES
+from basisbench.results.schema import Cell
 
 
 class _Document(BaseModel):

@@ -1,11 +1,11 @@
 """From results to one table: rows by basis and method, ranks, paired differences and a sentence that answers.
 
-from harness.leaderboard import build_leaderboard
+from basisbench.leaderboard import build_leaderboard
 board = build_leaderboard([Path("runs")])
 print(board.headline)
 """
 
-from harness.leaderboard.board import (
+from basisbench.leaderboard.board import (
     STATISTICS,
     By,
     Comparison,
@@ -17,7 +17,7 @@ from harness.leaderboard.board import (
     from_json,
     to_json,
 )
-from harness.leaderboard.build import build_leaderboard
+from basisbench.leaderboard.build import build_leaderboard
 
 __all__ = [
     "STATISTICS",

@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
-from harness.schema import Interval, Number
+from basisbench.results.schema import Interval
+from basisbench.values import Number
 
 By = Literal["auc_f", "auc_c", "nodes@0.8"]
 Verdict = Literal["sparsest", "on these tasks", "cannot tell", "nothing to compare"]

@@ -9,12 +9,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.errors import printable, unknown_name
-from harness.leaderboard.board import STATISTICS, By, Comparison, Leaderboard, Row, TaskEntry
-from harness.leaderboard.cells import Sample, read_samples
-from harness.leaderboard.headline import headline
-from harness.leaderboard.ranking import Ranked, compare, rank_rows
-from harness.leaderboard.rows import RowCells, make_rows
+from basisbench.errors import printable, unknown_name
+from basisbench.leaderboard.board import STATISTICS, By, Comparison, Leaderboard, Row, TaskEntry
+from basisbench.leaderboard.cells import Sample, read_samples
+from basisbench.leaderboard.headline import headline
+from basisbench.leaderboard.ranking import Ranked, compare, rank_rows
+from basisbench.leaderboard.rows import RowCells, make_rows
 
 
 def build_leaderboard(

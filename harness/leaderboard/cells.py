@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import UserError, printable, unknown_name
-from harness.leaderboard.processes import spread
-from harness.metrics import Floats, scoring_metric
-from harness.results import read_arrays, read_result
-from harness.schema import Cell, Number, Result
-from harness.statistics import Curve, log_area, nodes_at, safe_divisor
+from basisbench.errors import UserError, printable, unknown_name
+from basisbench.leaderboard.processes import spread
+from basisbench.measures.metrics import Floats, scoring_metric
+from basisbench.measures.statistics import Curve, log_area, nodes_at, safe_divisor
+from basisbench.results.files import read_arrays, read_result
+from basisbench.results.schema import Cell, Result
+from basisbench.values import Number
 
 THRESHOLD = 0.8
 MAX_PAIRS, MAX_POINTS = 10_000, 2_000

@@ -8,9 +8,10 @@ import io
 import re
 from collections.abc import Callable, Iterator
 
-from harness.leaderboard.board import STATISTICS, Comparison, Leaderboard, Measures, Row, to_json
-from harness.leaderboard.texts import Grid, caption, overall_grid, setting_names, size_grid, task_grid
-from harness.schema import Interval, Number
+from basisbench.leaderboard.board import STATISTICS, Comparison, Leaderboard, Measures, Row, to_json
+from basisbench.leaderboard.texts import Grid, caption, overall_grid, setting_names, size_grid, task_grid
+from basisbench.results.schema import Interval
+from basisbench.values import Number
 
 LATEX_ESCAPES = {
     **{character: f"\\{character}" for character in "&%$#_{}"},

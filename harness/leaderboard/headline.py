@@ -8,13 +8,14 @@ does not make the difference look surer than it is.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.errors import printable
-from harness.leaderboard.board import STATISTICS, Comparison, Headline, Verdict
-from harness.leaderboard.inference import quantiles
-from harness.leaderboard.ranking import NODES, Ranked, compare
-from harness.leaderboard.rows import RowCells, power
-from harness.schema import Interval, Number
-from harness.tables import compact, interval_text
+from basisbench.errors import printable
+from basisbench.leaderboard.board import STATISTICS, Comparison, Headline, Verdict
+from basisbench.leaderboard.inference import quantiles
+from basisbench.leaderboard.ranking import NODES, Ranked, compare
+from basisbench.leaderboard.rows import RowCells, power
+from basisbench.results.schema import Interval
+from basisbench.results.tables import compact, interval_text
+from basisbench.values import Number
 
 SURE = 0.05
 PREFERRED = {

@@ -4,9 +4,9 @@ from typing import Literal
 
 import numpy as np
 
-from harness.metrics import Floats
-from harness.schema import Interval
-from harness.statistics import CONFIDENCE
+from basisbench.measures.metrics import Floats
+from basisbench.measures.statistics import CONFIDENCE
+from basisbench.results.schema import Interval
 
 MAX_EXACT = 14
 """Up to so many tasks all sign flips are enumerated; beyond, DRAWN of them are drawn."""

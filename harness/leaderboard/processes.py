@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from harness.metrics import Floats
+from basisbench.measures.metrics import Floats
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")

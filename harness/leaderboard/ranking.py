@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.leaderboard.board import STATISTICS, By, Comparison
-from harness.leaderboard.inference import holm, quantiles, ranks, sign_flip, smallest_p, standardised
-from harness.leaderboard.rows import Average, RowCells, power
-from harness.metrics import Floats
-from harness.schema import Interval
+from basisbench.leaderboard.board import STATISTICS, By, Comparison
+from basisbench.leaderboard.inference import holm, quantiles, ranks, sign_flip, smallest_p, standardised
+from basisbench.leaderboard.rows import Average, RowCells, power
+from basisbench.measures.metrics import Floats
+from basisbench.results.schema import Interval
 
 NODES = STATISTICS.index("nodes@0.8")
 

@@ -12,11 +12,13 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.errors import printable
-from harness.leaderboard.board import Measures, TaskEntry
-from harness.leaderboard.cells import Sample
-from harness.leaderboard.inference import quantiles
-from harness.leaderboard.settings import (
+from basisbench.errors import printable
+from basisbench.leaderboard.board import Measures, TaskEntry
+from basisbench.leaderboard.cells import Sample
+from basisbench.leaderboard.inference import quantiles
+from basisbench.measures.metrics import Floats
+from basisbench.results.schema import Interval
+from basisbench.results.settings import (
     CONDITIONS,
     QUESTION,
     identity_of,
@@ -26,8 +28,7 @@ from harness.leaderboard.settings import (
     shared,
     varying,
 )
-from harness.metrics import Floats
-from harness.schema import Interval, Number
+from basisbench.values import Number
 
 Spread = tuple[Number, Number, Number]
 

@@ -8,8 +8,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from harness.leaderboard.board import Leaderboard
-from harness.leaderboard.texts import Grid, caption, overall_grid, setting_names, task_grid
+from basisbench.leaderboard.board import Leaderboard
+from basisbench.leaderboard.texts import Grid, caption, overall_grid, setting_names, task_grid
 
 # What a narrow terminal does without, first to last.
 EXPENDABLE = (

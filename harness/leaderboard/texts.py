@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.leaderboard.board import STATISTICS, By, Leaderboard, Measures, Row, TaskEntry
-from harness.leaderboard.headline import node_text, p_text, ratio_text
-from harness.schema import Interval, Number
-from harness.tables import compact, interval_text
+from basisbench.leaderboard.board import STATISTICS, By, Leaderboard, Measures, Row, TaskEntry
+from basisbench.leaderboard.headline import node_text, p_text, ratio_text
+from basisbench.results.schema import Interval
+from basisbench.results.tables import compact, interval_text
+from basisbench.values import Number
 
 ABSENT = "-"
 

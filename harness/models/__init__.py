@@ -1,1 +1,8 @@
-"""Models: from a name to a model seen as sites, tokens, logits and gradients."""
+"""Models: from names to sites, logits and gradients. TransformerLens is imported in `adapter` alone."""
+
+from basisbench.models.adapter import Edit, Model, Prefix, Start
+from basisbench.models.loading import load_model
+from basisbench.models.recording import record
+from basisbench.models.sites import Site, SiteKind
+
+__all__ = ["Edit", "Model", "Prefix", "Site", "SiteKind", "Start", "load_model", "record"]

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from harness.errors import UserError
-from harness.sites import Site, SiteKind
+from basisbench.errors import UserError
+from basisbench.models.sites import Site, SiteKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

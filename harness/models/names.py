@@ -27,10 +27,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from harness.cache import cache_dir, write_atomically
-from harness.errors import UserError, unknown_name
-from harness.models.embedded import SMOLLM2, fetch_embedded, quiet_transformers
-from harness.registry import Registry
+from basisbench.cache import cache_dir, write_atomically
+from basisbench.errors import UserError, unknown_name
+from basisbench.models.embedded import SMOLLM2, fetch_embedded, quiet_transformers
+from basisbench.registry import Registry
 
 
 @dataclass(frozen=True)

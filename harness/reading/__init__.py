@@ -13,19 +13,19 @@ from types import MappingProxyType
 
 import torch
 
-from harness.attribution.methods import Progress, silent
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.models.adapter import Model
-from harness.reading.always_on import always_on_units, why_always_on
-from harness.reading.contexts import LayerReading, contexts_at, read_text
-from harness.reading.direct import Direct, direct_effects, norms_on_the_way
-from harness.reading.labels import Side, make_label
-from harness.reading.rows import Rows, Source, rows_of, token_text
-from harness.reading.serves import TaskScores, score_tasks
-from harness.reading.texts import default_texts, named_texts
-from harness.sites import layer_ranges
-from harness.tracing.document import Context, Evidence, TokenScore, unit_key
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError
+from basisbench.models.adapter import Model
+from basisbench.models.sites import layer_ranges
+from basisbench.progress import Progress, silent
+from basisbench.reading.always_on import always_on_units, why_always_on
+from basisbench.reading.contexts import LayerReading, contexts_at, read_text
+from basisbench.reading.direct import Direct, direct_effects, norms_on_the_way
+from basisbench.reading.evidence import Context, Evidence, TokenScore, unit_key
+from basisbench.reading.labels import Side, make_label
+from basisbench.reading.rows import Rows, rows_of, token_text
+from basisbench.reading.serves import TaskScores, score_tasks
+from basisbench.text.named import Source, default_texts, named_texts
 
 __all__ = ["always_on_units", "default_texts", "named_texts", "read_units"]
 

@@ -15,14 +15,15 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from harness.ablation import UNITS_AT_ONCE
-from harness.attribution.methods import Progress, silent
-from harness.bases import Basis
-from harness.models.adapter import Model
-from harness.reading.contexts import ACTIVE
-from harness.reading.rows import Rows, Source, no_hooks, passes, rows_of
-from harness.reading.serves import TaskScores, score_tasks
-from harness.tasks import TASKS
+from basisbench.bases.basis import Basis
+from basisbench.circuits.ablation import UNITS_AT_ONCE
+from basisbench.models.adapter import Model
+from basisbench.progress import Progress, silent
+from basisbench.reading.contexts import ACTIVE
+from basisbench.reading.rows import Rows, no_hooks, passes, rows_of
+from basisbench.reading.serves import TaskScores, score_tasks
+from basisbench.tasks.task import TASKS
+from basisbench.text.named import Source
 
 OF_THE_TOKENS = 0.5
 FIRST = 0.01

@@ -1,10 +1,10 @@
 """Where in a text units are driven most, and how often they are active.
 
-1. Run the text some rows at a time (`harness.reading.rows`), encode the asked units only.
+1. Run the text some rows at a time (`basisbench.reading.rows`), encode the asked units only.
 2. Of each row keep a unit's most positive and its most negative activation, and of all rows so far the first few: so
    the contexts of a unit come from different rows.
 3. Keep all magnitudes until the largest is known: then the share of tokens at which a unit is active is counted.
-4. On the way, average the inverse scales of norms, which the direct path needs (`harness.reading.direct`).
+4. On the way, average the inverse scales of norms, which the direct path needs (`basisbench.reading.direct`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.attribution.methods import Progress
-from harness.bases import Basis
-from harness.errors import UserError, printable
-from harness.models.adapter import Edit, Model, Norm
-from harness.reading.rows import Rows, passes, token_text
-from harness.tracing.document import Context
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError, printable
+from basisbench.models.adapter import Edit, Model, Norm
+from basisbench.progress import Progress
+from basisbench.reading.evidence import Context
+from basisbench.reading.rows import Rows, passes, token_text
 
 ACTIVE = 0.1
 """A unit is active where |activation| is at least this part of its largest."""

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.ablation import UNITS_AT_ONCE
-from harness.attribution.fields import field_site
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.models.adapter import Model, Norm
-from harness.sites import Site, SiteKind
+from basisbench.attribution.fields import field_site
+from basisbench.bases.basis import Basis
+from basisbench.circuits.ablation import UNITS_AT_ONCE
+from basisbench.errors import UserError
+from basisbench.models.adapter import Model, Norm
+from basisbench.models.sites import Site, SiteKind
 
 FINAL_NORM = "ln_final"
 IN_THE_STREAM: tuple[SiteKind, ...] = ("resid_pre", "resid_post", "attn_out", "mlp_out")

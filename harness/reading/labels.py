@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.tracing.document import Context, TaskUse
+from basisbench.reading.evidence import Context, TaskUse
 
 SHARED = 0.7
 LEAST_CONTEXTS = 4
@@ -38,7 +38,7 @@ UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 class Side:
     """One sign of a unit: the contexts that drive it most, and the tokens that it raises and lowers when driven.
 
-    `raised_z` and `lowered_z` are those of `harness.reading.direct.Direct`.
+    `raised_z` and `lowered_z` are those of `basisbench.reading.direct.Direct`.
     """
 
     contexts: Sequence[Context]

@@ -14,15 +14,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.attribution.methods import Progress
-from harness.errors import UserError
-from harness.models.adapter import Edit, Model
-from harness.recording import keeping
-from harness.sample import CONTEXT
-from harness.sites import Site
+from basisbench.errors import UserError
+from basisbench.models.adapter import Edit, Model
+from basisbench.models.recording import keeping
+from basisbench.models.sites import Site
+from basisbench.progress import Progress
+from basisbench.text.named import Source
+from basisbench.text.sample import CONTEXT
 
-Source = tuple[str, str]
-"""A document: what it is called, and its text."""
 TOKENS_A_PASS = 512
 
 

@@ -9,13 +9,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from harness.attribution import Progress, Scores, load_method
-from harness.bases import Basis
-from harness.errors import UserError, printable
-from harness.models.adapter import Model
-from harness.selection import load_prompts
-from harness.tasks import load_task
-from harness.tracing.document import TaskUse
+from basisbench.attribution import Scores, load_method
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError, printable
+from basisbench.models.adapter import Model
+from basisbench.progress import Progress
+from basisbench.prompts.selection import load_prompts
+from basisbench.reading.evidence import TaskUse
+from basisbench.tasks.load import load_task
 
 METHOD = "relp"
 PAIRS = 16

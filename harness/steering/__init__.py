@@ -4,15 +4,15 @@ nodes = top_nodes(ranking, 50)
 curve = dose_response(model, prompts, basis, nodes, [-1, 0, 1, 2], outcomes=outcomes_of(model, prompts, task))
 """
 
-from harness.steering.board import Steerability, order, steerability
-from harness.steering.controls import Controls, activities, matched_controls
-from harness.steering.donors import constant_values, donor_values
-from harness.steering.dose import DOSES, DoseResponse, dose_response, dose_responses
-from harness.steering.intervene import Bench, Condition, Multiply, Set, Steering, Transplant, Values, prepare, run
-from harness.steering.nodes import EVERYWHERE, Nodes, group_nodes, parse_nodes, top_nodes
-from harness.steering.outcomes import outcomes_of
-from harness.steering.side_effects import SideEffect, donor_effect, side_effect
-from harness.steering.swap import SwapResult, difference_band, swap
+from basisbench.steering.board import Steerability, order, steerability
+from basisbench.steering.controls import Controls, activities, matched_controls
+from basisbench.steering.donors import constant_values, donor_values
+from basisbench.steering.dose import DOSES, DoseResponse, dose_response, dose_responses
+from basisbench.steering.intervene import Bench, Condition, Multiply, Set, Steering, Transplant, Values, prepare, run
+from basisbench.steering.nodes import EVERYWHERE, Nodes, group_nodes, parse_nodes, top_nodes
+from basisbench.steering.outcomes import outcomes_of
+from basisbench.steering.side_effects import SideEffect, donor_effect, side_effect
+from basisbench.steering.swap import SwapResult, difference_band, swap
 
 __all__ = [
     "DOSES",

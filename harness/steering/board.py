@@ -5,8 +5,8 @@ For each k the first k nodes of a basis' ranking are steered in two ways, and so
 - turned around: multiplied by HEADLINE = -1 in the clean prompts. A factor of 0 is the ablation that curves measure
   already; -1 is the smallest that pushes beyond it, by as much again, and says the same of units with a sign (neurons)
   and of those without (dictionaries). The effect is the share of the way to the corrupt prompts' logit difference
-  (`harness.steering.dose`), so a half is where answer and foil come out about even;
-- swapped: how often another prompt's activations bring that prompt's answer (`harness.steering.swap`).
+  (`basisbench.steering.dose`), so a half is where answer and foil come out about even;
+- swapped: how often another prompt's activations bring that prompt's answer (`basisbench.steering.swap`).
 
 Both are corrected: minus the mean of the equally active controls, on the same resamples. Beside them stands the side
 effect, KL on unrelated text, of the same units turned around, or set to donors' values, at every position.
@@ -22,21 +22,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.attribution.methods import Progress, silent
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.metrics import Floats
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.sample import TEXT, Sample
-from harness.statistics import Band, Estimate, resampled
-from harness.steering.controls import DRAWS, KINDS, Controls, Kind, activities, has_others, matched_controls
-from harness.steering.donors import constant_values, donor_values
-from harness.steering.dose import DoseResponse, dose_responses, effects
-from harness.steering.intervene import Multiply
-from harness.steering.nodes import Nodes
-from harness.steering.side_effects import donor_effect, side_effect
-from harness.steering.swap import SwapResult, difference_band, swap
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError
+from basisbench.measures.metrics import Floats
+from basisbench.measures.statistics import Band, Estimate, resampled
+from basisbench.models.adapter import Model
+from basisbench.progress import Progress, silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.steering.controls import DRAWS, KINDS, Controls, Kind, activities, has_others, matched_controls
+from basisbench.steering.donors import constant_values, donor_values
+from basisbench.steering.dose import DoseResponse, dose_responses, effects
+from basisbench.steering.intervene import Multiply
+from basisbench.steering.nodes import Nodes
+from basisbench.steering.side_effects import donor_effect, side_effect
+from basisbench.steering.swap import SwapResult, difference_band, swap
+from basisbench.text.sample import TEXT, Sample
 
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 HEADLINE = -1.0

@@ -18,14 +18,14 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from harness.attribution.fields import field_site
-from harness.bases import Basis
-from harness.errors import UserError, unknown_name
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.recording import record
-from harness.steering.intervene import TOKENS_AT_ONCE
-from harness.steering.nodes import EVERYWHERE, Nodes
+from basisbench.attribution.fields import field_site
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError, unknown_name
+from basisbench.models.adapter import Model
+from basisbench.models.recording import record
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.steering.intervene import TOKENS_AT_ONCE
+from basisbench.steering.nodes import EVERYWHERE, Nodes
 
 Kind = Literal["active", "random"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

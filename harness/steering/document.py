@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from harness.metrics import Floats
-from harness.schema import Count, Environment, Interval, Line, Number, Numbers, PairCounts, Size
-from harness.statistics import Band, Estimate
-from harness.steering.board import Steerability
-from harness.steering.settings import SteerConfig
+from basisbench.measures.metrics import Floats
+from basisbench.measures.statistics import Band, Estimate
+from basisbench.results.schema import Environment, Interval, PairCounts
+from basisbench.steering.board import Steerability
+from basisbench.steering.settings import SteerConfig
+from basisbench.values import Count, Line, Number, Numbers, Size
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
@@ -50,7 +51,7 @@ class ControlRecord(Record):
 class DoseRecord(Record):
     """A dose-response curve: bands over doses by name, and the arrays [doses][pairs] that they are made of.
 
-    `kl_text` is the side effect on unrelated text. See `harness.steering.dose`.
+    `kl_text` is the side effect on unrelated text. See `basisbench.steering.dose`.
     """
 
     operation: Literal["multiply", "set"]
@@ -92,7 +93,7 @@ class BasisRecord(Record):
 
 
 class BoardRecord(Record):
-    """One basis on the board of steerability (`harness.steering.board.Steerability`)."""
+    """One basis on the board of steerability (`basisbench.steering.board.Steerability`)."""
 
     basis: Line
     size: list[Size]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.recording import record
-from harness.steering.intervene import TOKENS_AT_ONCE, Values
-from harness.steering.nodes import Nodes
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError
+from basisbench.models.adapter import Model
+from basisbench.models.recording import record
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.steering.intervene import TOKENS_AT_ONCE, Values
+from basisbench.steering.nodes import Nodes
 
 
 def donor_values(

@@ -1,7 +1,7 @@
 """Dose-response curves: what the model says as a set of nodes is multiplied, or set, ever more strongly.
 
 1. Run the plain model on the clean and on the corrupt prompts: where the curve starts, and what "the other answer" is.
-2. Steer all prompts at every dose, doses as rows of one pass (`harness.steering.intervene`).
+2. Steer all prompts at every dose, doses as rows of one pass (`basisbench.steering.intervene`).
 3. Means over pairs, with percentile bootstrap intervals; numerators and denominators are resampled together.
 
 The effect of a dose is the share of the way from the clean to the corrupt prompts' logit difference,
@@ -16,17 +16,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from harness.attribution.methods import Progress, silent
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.metrics import ACCURACY, LOGIT_DIFFERENCE, Floats, Outcome
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.scoring import log_probabilities, outcome
-from harness.statistics import Band, resampled
-from harness.steering.intervene import Condition, Multiply, Operation, prepare, run
-from harness.steering.nodes import Nodes
-from harness.steering.outcomes import Outcomes, probabilities
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError
+from basisbench.measures.metrics import ACCURACY, LOGIT_DIFFERENCE, Floats, Outcome
+from basisbench.measures.statistics import Band, resampled
+from basisbench.models.adapter import Model
+from basisbench.progress import Progress, silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.scoring import log_probabilities, outcome
+from basisbench.steering.intervene import Condition, Multiply, Operation, prepare, run
+from basisbench.steering.nodes import Nodes
+from basisbench.steering.outcomes import Outcomes, probabilities
 
 DOSES = (-4.0, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 SMALLEST_GAP = 1e-6
@@ -108,7 +108,7 @@ def dose_response(
 ) -> DoseResponse:
     """Steer `nodes` in the clean prompts at each of `multipliers`; `operation` Set makes them values to set.
 
-    `outcomes` are followed beside answer and foil (`harness.steering.outcomes`). `reuse` as in `prepare`. Raises
+    `outcomes` are followed beside answer and foil (`basisbench.steering.outcomes`). `reuse` as in `prepare`. Raises
     UserError for no dose, and for nodes that there are not.
 
     Memory law: that of `prepare`, and one pass over TOKENS_AT_ONCE tokens.

@@ -16,22 +16,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from harness.attribution import load_method
-from harness.attribution.methods import Progress, silent
-from harness.bases import Basis, bind_basis, find_basis
-from harness.circuits import Ranking, rank_nodes
-from harness.errors import UserError
-from harness.loading import Say, load_model, say_nothing
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.results import describe_environment
-from harness.sample import TEXT, Sample
-from harness.schema import PairCounts
-from harness.selection import Filter, load_prompts
-from harness.statistics import resampled
-from harness.steering.board import SWAPS, Steerability, order, steerability
-from harness.steering.controls import KINDS, Controls, activities, has_others, matched_controls
-from harness.steering.document import (
+from basisbench.attribution import load_method
+from basisbench.bases.basis import Basis
+from basisbench.bases.load import bind_basis, find_basis
+from basisbench.circuits.ranking import Ranking, rank_nodes
+from basisbench.errors import UserError
+from basisbench.measures.statistics import resampled
+from basisbench.models.adapter import Model
+from basisbench.models.loading import load_model
+from basisbench.progress import Progress, Say, say_nothing, silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.selection import Filter, load_prompts
+from basisbench.results.files import describe_environment
+from basisbench.results.schema import PairCounts
+from basisbench.steering.board import SWAPS, Steerability, order, steerability
+from basisbench.steering.controls import KINDS, Controls, activities, has_others, matched_controls
+from basisbench.steering.document import (
     BasisRecord,
     ControlRecord,
     DoseRecord,
@@ -45,16 +45,18 @@ from harness.steering.document import (
     number,
     table,
 )
-from harness.steering.donors import constant_values, donor_values
-from harness.steering.dose import dose_responses, effects
-from harness.steering.intervene import Multiply, Operation, Set
-from harness.steering.nodes import Nodes, group_nodes, parse_nodes, top_nodes
-from harness.steering.outcomes import Outcomes, outcomes_of
-from harness.steering.settings import SteerConfig
-from harness.steering.side_effects import donor_effect, side_effect
-from harness.steering.swap import difference_band, swap
-from harness.tasks import Task, load_task
-from harness.tracing.document import read_trace
+from basisbench.steering.donors import constant_values, donor_values
+from basisbench.steering.dose import dose_responses, effects
+from basisbench.steering.intervene import Multiply, Operation, Set
+from basisbench.steering.nodes import Nodes, group_nodes, parse_nodes, top_nodes
+from basisbench.steering.outcomes import Outcomes, outcomes_of
+from basisbench.steering.settings import SteerConfig
+from basisbench.steering.side_effects import donor_effect, side_effect
+from basisbench.steering.swap import difference_band, swap
+from basisbench.tasks.load import load_task
+from basisbench.tasks.task import Task
+from basisbench.text.sample import TEXT, Sample
+from basisbench.tracing.document import read_trace
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from harness.figures.files import PNG_DPI, write_figure
-from harness.figures.style import GRID, OTHER_LOOKS, PALE_INK, SCREEN, Style, drawn_in, make_look, short
-from harness.steering.board import KL_BUDGET
-from harness.steering.document import BandRecord, BasisRecord, SteerDocument
+from basisbench.figures.files import PNG_DPI, write_figure
+from basisbench.figures.style import GRID, OTHER_LOOKS, PALE_INK, SCREEN, Style, drawn_in, make_look, short
+from basisbench.steering.board import KL_BUDGET
+from basisbench.steering.document import BandRecord, BasisRecord, SteerDocument
 
 OUTCOME_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", *(colour for colour, _ in OTHER_LOOKS))
 WIDTH, HEIGHT = 3.0, 2.1

@@ -22,13 +22,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from harness.attribution.methods import Progress, silent
-from harness.bases import Basis
-from harness.models.adapter import Edit, Model, Prefix, Start
-from harness.prompts import PromptSet
-from harness.recording import record
-from harness.sites import Site
-from harness.steering.nodes import EVERYWHERE, Nodes
+from basisbench.bases.basis import Basis
+from basisbench.models.adapter import Edit, Model, Prefix, Start
+from basisbench.models.recording import record
+from basisbench.models.sites import Site
+from basisbench.progress import Progress, silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.steering.nodes import EVERYWHERE, Nodes
 
 TOKENS_AT_ONCE = 2048
 

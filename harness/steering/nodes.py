@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.bases import Basis
-from harness.circuits import Ranking
-from harness.errors import UserError, unknown_name
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.sites import layer_ranges
-from harness.tracing.document import NodeRecord, TraceDocument
+from basisbench.bases.basis import Basis
+from basisbench.circuits.ranking import Ranking
+from basisbench.errors import UserError, unknown_name
+from basisbench.models.adapter import Model
+from basisbench.models.sites import layer_ranges
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.tracing.document import NodeRecord, TraceDocument
 
 EVERYWHERE = -1
-"""The slot of a unit that is steered at every position but a prompt's first (see `harness.sample.Sample`)."""
+"""The slot of a unit that is steered at every position but a prompt's first (see `basisbench.text.sample.Sample`)."""
 NODE = re.compile(r"(\d{1,9}):(\d{1,12})(?:@(.+))?")
 
 

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.errors import UserError
-from harness.metrics import Floats
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.tasks import TASKS, Task
+from basisbench.errors import UserError
+from basisbench.measures.metrics import Floats
+from basisbench.models.adapter import Model
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.tasks.task import TASKS, Task
 
 Outcomes = Mapping[str, Tensor]
 """Tokens [N] by name, one a pair, -1 where a pair has none; a word stands for its first token."""

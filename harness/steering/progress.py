@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.steering.board import DONORS
-from harness.steering.settings import SteerConfig
-from harness.steering.side_effects import MOST_DONORS
+from basisbench.steering.board import DONORS
+from basisbench.steering.settings import SteerConfig
+from basisbench.steering.side_effects import MOST_DONORS
 
 TEXT_COST = 100
 """What the text of the side effects costs, in prompts, roughly."""

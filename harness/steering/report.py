@@ -11,14 +11,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.cache import write_atomically
-from harness.figures.files import write_table
-from harness.figures.panels import Value
-from harness.schema import Interval, Number
-from harness.steering.board import KL_BUDGET
-from harness.steering.document import BandRecord, BasisRecord, BoardRecord, ControlRecord, SteerDocument
-from harness.steering.figures import draw_board, draw_doses
-from harness.tables import compact
+from basisbench.cache import write_atomically
+from basisbench.figures.files import write_table
+from basisbench.figures.panels import Value
+from basisbench.results.schema import Interval
+from basisbench.results.tables import compact
+from basisbench.steering.board import KL_BUDGET
+from basisbench.steering.document import BandRecord, BasisRecord, BoardRecord, ControlRecord, SteerDocument
+from basisbench.steering.figures import draw_board, draw_doses
+from basisbench.values import Number
 
 Rows = list[list[str]]
 BOARD_HEADER = ("basis", "nodes@half", "nodes@swap", "best effect", "best swap", "in budget", "a node")

@@ -6,13 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from harness.circuits import Positions, Rank
-from harness.config import EMBEDDED, Dtype, Name, Names, split_line
-from harness.errors import UserError
-from harness.schema import Count, Size
-from harness.steering.board import SIZES
-from harness.steering.controls import DRAWS
-from harness.steering.dose import DOSES
+from basisbench.errors import UserError
+from basisbench.settings import EMBEDDED, Dtype, Name, Names, split_line
+from basisbench.steering.board import SIZES
+from basisbench.steering.controls import DRAWS
+from basisbench.steering.dose import DOSES
+from basisbench.values import Count, Positions, Rank, Size
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Doses = Annotated[
@@ -27,7 +26,7 @@ class SteerConfig(BaseModel):
     """How nodes are chosen, what is done to them, and on which prompts.
 
     `nodes` is a number (the first of the ranking of `method` on the discovery pairs) or a list as
-    `harness.steering.nodes.parse_nodes` reads it; `groups` is ``trace.json#NAME`` instead. `values` are set in place
+    `basisbench.steering.nodes.parse_nodes` reads it; `groups` is ``trace.json#NAME`` instead. `values` are set in place
     of `multipliers`. With `positions` pooled, units are steered at every position.
     """
 

@@ -1,7 +1,7 @@
 """Side effects: how much steering the same units, at every position, changes what the model says of unrelated text.
 
 KL(plain || steered) of the next-token distribution, in nats, at every token of a text but the first of each row, which
-is neither steered nor measured (see `harness.sample.Sample`); the mean over tokens, with an interval over rows.
+is neither steered nor measured (see `basisbench.text.sample.Sample`); the mean over tokens, with an interval over rows.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.attribution.methods import Progress, silent
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.metrics import Floats
-from harness.models.adapter import Model, Start
-from harness.recording import record
-from harness.sample import TEXT, Sample
-from harness.sites import Site
-from harness.statistics import Band, resampled
-from harness.steering.intervene import TOKENS_AT_ONCE, Condition, Operation, Steering, Transplant, Values
-from harness.steering.nodes import Nodes
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError
+from basisbench.measures.metrics import Floats
+from basisbench.measures.statistics import Band, resampled
+from basisbench.models.adapter import Model, Start
+from basisbench.models.recording import record
+from basisbench.models.sites import Site
+from basisbench.progress import Progress, silent
+from basisbench.steering.intervene import TOKENS_AT_ONCE, Condition, Operation, Steering, Transplant, Values
+from basisbench.steering.nodes import Nodes
+from basisbench.text.sample import TEXT, Sample
 
 MOST_DONORS = 4
 """Donors whose values are put into the text, spread evenly over those there are."""
@@ -53,7 +53,7 @@ def side_effect(
 ) -> SideEffect:
     """Measure `operations`, each on the node set beside it in `nodes` (one set: the same for all).
 
-    Each unit is steered at every position, whatever its slot. `sample` is `harness.sample.TEXT` unless given. Raises
+    Each unit is steered at every position, whatever its slot. `sample` is `text.sample.TEXT` unless given. Raises
     UserError for no operation, or not as many as node sets.
 
     Memory law: the plain and the steered log-probabilities of about TOKENS_AT_ONCE tokens, 4 bytes a word of the
@@ -90,7 +90,7 @@ def donor_effect(
 ) -> SideEffect:
     """The side effect of a transplant: the units set to one donor's values throughout, a condition a donor.
 
-    `values` are `harness.steering.donors.constant_values`, of which at most `most` donors are used.
+    `values` are `basisbench.steering.donors.constant_values`, of which at most `most` donors are used.
     """
     n_donors = len(next(iter(values.values())).table)
     chosen = np.unique(np.linspace(0, n_donors - 1, min(most, n_donors)).round().astype(int)).tolist()

@@ -21,17 +21,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.attribution.methods import Progress, silent
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.metrics import Floats
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.statistics import CONFIDENCE, Band
-from harness.steering.donors import donor_values
-from harness.steering.intervene import Bench, Condition, Transplant, prepare
-from harness.steering.nodes import Nodes
-from harness.tokens import ANSWER
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError
+from basisbench.measures.metrics import Floats
+from basisbench.measures.statistics import CONFIDENCE, Band
+from basisbench.models.adapter import Model
+from basisbench.progress import Progress, silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.tokens import ANSWER
+from basisbench.steering.donors import donor_values
+from basisbench.steering.intervene import Bench, Condition, Transplant, prepare
+from basisbench.steering.nodes import Nodes
 
 MEASURES = ("success", "top", "kept", "donor_change", "recipient_change")
 

@@ -16,9 +16,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.results import RankingArrays
-from harness.schema import Number, Result, SummaryRecord
-from harness.submissions.document import printable
+from basisbench.results.files import RankingArrays
+from basisbench.results.schema import Result, SummaryRecord
+from basisbench.submissions.document import short
+from basisbench.values import Number
 
 TOLERANCE = {"float64": 0.02, "float32": 0.02, "bfloat16": 0.1, "float16": 0.1}
 """How far faithfulness and completeness may move at a size, by dtype; areas (means of them) half as far."""
@@ -192,7 +193,7 @@ def reproduction_table(found: Reproduction) -> RenderableType:
     for (size, f, c), share in zip(found.curve, found.overlap, strict=True):
         cells = (_text(part) for move in (f, c) for part in (move.recorded, move.again, move.distance))
         curve.add_row(f"{size:,}", *cells, "-" if math.isnan(share) else f"{share:.0%}", _flag(f) or _flag(c))
-    notes = [Text(f"note: {printable(note)}") for note in found.notes]
+    notes = [Text(f"note: {short(note)}") for note in found.notes]
     return Group(numbers, curve, *notes, Text(verdict(found)))
 
 
@@ -200,7 +201,7 @@ def verdict(found: Reproduction) -> str:
     """Whether the result came out again, in one line."""
     allowed = f"faithfulness and completeness may move by {found.tolerance:g}"
     if found.different:
-        return f"not reproduced: {printable('; '.join(found.different))}"
+        return f"not reproduced: {short('; '.join(found.different))}"
     if found.outside:
         worst = max(found.outside, key=lambda move: float("inf") if move.distance is None else move.distance)
         count = len(found.outside)

@@ -2,7 +2,7 @@
 
 1. The file is a regular one, no link, and no larger than a result can be.
 2. Its text is UTF-8 and JSON, with no key twice, no NaN and no nesting that a parser could fall into.
-3. Its content has the fields of `harness.schema.Result`, and no text that a terminal would not show as it is.
+3. Its content has the fields of `results.schema.Result`, and no text that a terminal would not show as it is.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness import errors
-from harness.errors import UserError
-from harness.results import MAX_JSON_BYTES, read_result
-from harness.schema import Result
+from basisbench.errors import UserError, printable
+from basisbench.results.files import MAX_JSON_BYTES, read_result
+from basisbench.results.schema import Result
 
 
 def read_document(path: Path) -> Result:
@@ -51,9 +50,9 @@ def refuse_link(path: Path) -> None:
         raise UserError(f"{path.name} is a link: valid is the file itself")
 
 
-def printable(text: str) -> str:
+def short(text: str) -> str:
     """Return at most 300 characters of `text` with "?" for what a terminal would not show as it is."""
-    return errors.printable(text[:300])
+    return printable(text[:300])
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

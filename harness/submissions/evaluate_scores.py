@@ -13,29 +13,33 @@ from typing import Any
 
 import numpy as np
 
-from harness.ablation import check_ablation
-from harness.attribution import Progress, silent
-from harness.bases import Basis, basis_file, bind_basis, find_basis
-from harness.circuits import ErrorTreatment, Ranking, rank_nodes
-from harness.config import CellConfig, Name, make_settings
-from harness.errors import UserError
-from harness.grid.cells import Pairs, compute_cell, content_hash
-from harness.loading import load_model, say_nothing
-from harness.metrics import scoring_metric
-from harness.models.adapter import Model
-from harness.prompts import PromptSet, Scoring
-from harness.schema import Cell, Count, Result, Size
-from harness.selection import Filter, load_prompts
-from harness.submissions.ranking import is_pooled, scores_of
-from harness.submissions.scores_file import METHOD, About, Floats, SubmittedScores
-from harness.tasks import Split, Task, load_task
+from basisbench.bases.basis import Basis
+from basisbench.bases.load import basis_file, bind_basis, find_basis
+from basisbench.circuits.ablation import check_ablation
+from basisbench.circuits.ranking import Ranking, rank_nodes
+from basisbench.errors import UserError
+from basisbench.grid.cells import Pairs, compute_cell, content_hash
+from basisbench.grid.config import CellConfig
+from basisbench.measures.metrics import scoring_metric
+from basisbench.models.adapter import Model
+from basisbench.models.loading import load_model
+from basisbench.progress import Progress, say_nothing, silent
+from basisbench.prompts.prompt_set import PromptSet, Scoring
+from basisbench.prompts.selection import Filter, load_prompts
+from basisbench.results.schema import Cell, Result
+from basisbench.settings import Name, make_settings
+from basisbench.submissions.ranking import is_pooled, scores_of
+from basisbench.submissions.scores_file import METHOD, About, Floats, SubmittedScores
+from basisbench.tasks.load import load_task
+from basisbench.tasks.task import Task
+from basisbench.values import Count, ErrorTreatment, Size, Split
 
 FROM_FILE = ("model", "task", "basis", "n_discovery", "seed")
 """Settings that a scores file can bring along."""
 
 
 class EvaluateConfig(CellConfig):
-    """One cell whose scores are given: what `harness.config.RunConfig` asks of many."""
+    """One cell whose scores are given: what `basisbench.grid.config.RunConfig` asks of many."""
 
     model: Name
     task: Name

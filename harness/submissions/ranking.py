@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from harness.attribution import Scores
-from harness.bases import Basis
-from harness.errors import UserError, unknown_name
-from harness.results import RankingArrays
-from harness.submissions.scores_file import PREFIX, Floats, SubmittedScores
+from basisbench.attribution import Scores
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError, unknown_name
+from basisbench.results.files import RankingArrays
+from basisbench.submissions.scores_file import PREFIX, Floats, SubmittedScores
 
 
 def is_pooled(scores: SubmittedScores) -> bool:

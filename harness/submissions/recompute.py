@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from harness.circuits import LEAST_RANKED, size_grid
-from harness.errors import UserError
-from harness.findings import Finding, Problem, broken, warning
-from harness.metrics import SCORING_METRICS, scoring_metric
-from harness.results import RankingArrays, make_result
-from harness.schema import CurveRecord, Interval, Number, Result, SummaryRecord
-from harness.statistics import Curve, summarise
+from basisbench.checks.findings import Finding, Problem, broken, warning
+from basisbench.errors import UserError
+from basisbench.measures.metrics import SCORING_METRICS, scoring_metric
+from basisbench.measures.statistics import Curve, summarise
+from basisbench.results.files import RankingArrays, make_result
+from basisbench.results.schema import CurveRecord, Interval, Result, SummaryRecord
+from basisbench.values import LEAST_RANKED, Number, size_grid
 
 TOLERANCE = 1e-6
 """Of a number computed again from the same arrays, absolute and relative: sums taken in another order."""

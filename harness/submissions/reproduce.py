@@ -2,7 +2,7 @@
 
 1. Ask for the same cell: what the record says, but for names that only meant something where it was made.
 2. Run it into a folder of its own; of handed-in scores, evaluate the ranking that the result holds.
-3. Compare number by number (`harness.submissions.compare`).
+3. Compare number by number (`basisbench.submissions.compare`).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.clock import Report, quiet
-from harness.config import RunConfig, make_config, make_settings
-from harness.errors import UserError
-from harness.loading import say_nothing
-from harness.results import RankingArrays, read_arrays, write_result
-from harness.runner import run
-from harness.schema import Cell, Result
-from harness.submissions.compare import Reproduction, compare
-from harness.submissions.document import read_document
-from harness.submissions.evaluate_scores import EvaluateConfig, evaluate_scores, prepare, refuse_code
-from harness.submissions.scores_file import METHOD, About, SubmittedScores
+from basisbench.errors import UserError
+from basisbench.grid.config import RunConfig, make_config
+from basisbench.grid.run import run
+from basisbench.progress import Report, quiet, say_nothing
+from basisbench.results.files import RankingArrays, read_arrays, write_result
+from basisbench.results.schema import Cell, Result
+from basisbench.settings import make_settings
+from basisbench.submissions.compare import Reproduction, compare
+from basisbench.submissions.document import read_document
+from basisbench.submissions.evaluate_scores import EvaluateConfig, evaluate_scores, prepare, refuse_code
+from basisbench.submissions.scores_file import METHOD, About, SubmittedScores
 
 SAME = (
     *("positions", "rank", "split", "metric", "answers", "chat", "require_correct"),

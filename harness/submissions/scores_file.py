@@ -26,12 +26,12 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from harness.cache import write_atomically
-from harness.errors import UserError
-from harness.models.names import file_sha256
-from harness.results import MAX_ARRAYS_BYTES, RankingArrays, read_arrays
-from harness.schema import Count, Line, Size
-from harness.submissions.document import printable, read_document
+from basisbench.cache import write_atomically
+from basisbench.errors import UserError
+from basisbench.models.names import file_sha256
+from basisbench.results.files import MAX_ARRAYS_BYTES, RankingArrays, read_arrays
+from basisbench.submissions.document import read_document, short
+from basisbench.values import Count, Line, Size
 
 PREFIX = "scores."
 METHOD = "scores:"
@@ -105,9 +105,9 @@ def read_scores(path: Path) -> SubmittedScores:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except safetensors.SafetensorError as error:
-        raise UserError(printable(f"{path} is not a safetensors file: {error}")) from error
+        raise UserError(short(f"{path} is not a safetensors file: {error}")) from error
     except _BadScoresError as error:
-        raise UserError(printable(f"{path}: {error}")) from error
+        raise UserError(short(f"{path}: {error}")) from error
 
 
 class _BadScoresError(Exception):

@@ -1,8 +1,8 @@
 """Checks of results made elsewhere: what is wrong with each file, in findings; a hostile one is only another finding.
 
-1. Read the document (`harness.submissions.document`), see that its file has the name of its content.
+1. Read the document (`basisbench.submissions.document`), see that its file has the name of its content.
 2. Read the arrays beside it, which must be the ones it was written with.
-3. Compute again all that it reports (`harness.submissions.recompute`).
+3. Compute again all that it reports (`basisbench.submissions.recompute`).
 4. Compare the results with each other: one model on the same pairs has one F(full).
 """
 
@@ -19,13 +19,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.errors import UserError
-from harness.findings import Finding, Verdict, broken
-from harness.results import ARRAY_TYPES, RankingArrays, read_arrays
-from harness.schema import Result
-from harness.statistics import Curve
-from harness.submissions.document import printable, read_document, refuse_link
-from harness.submissions.recompute import check_numbers, check_outcomes, check_ranking, check_record
+from basisbench.checks.findings import Finding, Verdict, broken
+from basisbench.errors import UserError
+from basisbench.measures.statistics import Curve
+from basisbench.results.files import ARRAY_TYPES, RankingArrays, read_arrays
+from basisbench.results.schema import Result
+from basisbench.submissions.document import read_document, refuse_link, short
+from basisbench.submissions.recompute import check_numbers, check_outcomes, check_ranking, check_record
 
 # How far F(full) of one model on the same pairs may differ, as a share of it: the rounding of a forward pass.
 SAME_F_FULL = {"float64": 1e-3, "float32": 1e-3, "bfloat16": 0.1, "float16": 0.1}
@@ -56,15 +56,13 @@ def result_files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.exists() and not path.is_symlink():
-            raise UserError(
-                f"no file or folder {printable(str(path))}: valid are results, NAME.json, and their folders"
-            )
+            raise UserError(f"no file or folder {short(str(path))}: valid are results, NAME.json, and their folders")
         inside = [path]
         if path.is_dir():
             inside = sorted(file for file in path.iterdir() if not file.name.startswith("."))
             inside = [file for file in inside if file.suffix in (".json", ".safetensors")]
             if not inside:
-                raise UserError(f"no results in {printable(str(path))}: valid is a folder of NAME.json")
+                raise UserError(f"no results in {short(str(path))}: valid is a folder of NAME.json")
         found += (file.with_suffix(".json") if file.suffix == ".safetensors" else file for file in inside)
     return list(dict.fromkeys(found))
 
@@ -84,7 +82,7 @@ def validate_file(path: Path) -> FileReport:
     try:
         curve, ranking = _arrays(path, result)
     except UserError as error:
-        words = printable(str(error).replace(f"{path.parent}/", ""))
+        words = short(str(error).replace(f"{path.parent}/", ""))
         return FileReport(path, (*findings, Finding("arrays", "", (broken(words),))), result)
     findings += [Finding("arrays", "as written"), check_ranking(result, ranking)]
     outcomes = check_outcomes(result, curve)
@@ -140,7 +138,7 @@ def validation_table(reports: Sequence[FileReport]) -> RenderableType:
     table.add_column("verdict", no_wrap=True)
     table.add_column("result", overflow="fold")
     for report in reports:
-        table.add_row(report.verdict, Text(printable(report.path.name), "bold"))
+        table.add_row(report.verdict, Text(short(report.path.name), "bold"))
         for finding in report.findings:
             if len(reports) == 1 or finding.verdict != "ok":
                 table.add_row("", Text(f"{finding.verdict}: {finding.check}: {finding.words}"))

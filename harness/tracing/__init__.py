@@ -1,8 +1,8 @@
 """Circuit tracing: graphs of direct effects between a basis' units, and circuits of edges."""
 
-from harness.tracing.graph import Edges, Graph, Question, logit_difference, task_metric, trace_graph, trace_task
-from harness.tracing.influence import prune
-from harness.tracing.nodes import Node, NodeKind, ranked_nodes
+from basisbench.tracing.graph import Edges, Graph, Question, logit_difference, task_metric, trace_graph, trace_task
+from basisbench.tracing.nodes import Node, NodeKind, ranked_nodes
+from basisbench.tracing.prune import prune
 
 __all__ = [
     "Edges",

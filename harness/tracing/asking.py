@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.errors import UserError, printable
-from harness.models.adapter import Model
-from harness.reading.rows import token_text
-from harness.tracing.graph import Question, logit_difference
+from basisbench.errors import UserError, printable
+from basisbench.models.adapter import Model
+from basisbench.reading.rows import token_text
+from basisbench.tracing.graph import Question, logit_difference
 
 LOGIT_DIFFERENCE = "logit difference"
 CENTRED_LOGIT = "logit less the mean logit"

@@ -9,68 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from harness.errors import UserError, printable
-from harness.schema import Count, Environment, Line, Size
-from harness.tracing.nodes import NodeKind
+from basisbench.errors import UserError, printable
+from basisbench.reading.evidence import Evidence, Record, Share, Text, Token, UnitKey
+from basisbench.results.schema import Environment
+from basisbench.tracing.nodes import NodeKind
+from basisbench.values import Count, Line, Size
 
 MAX_BYTES = 256 * 2**20
-Text = Annotated[str, StringConstraints(max_length=100_000)]
 Index = Annotated[int, Field(ge=-1, le=2**53)]
-Token = Annotated[str, StringConstraints(max_length=500)]
-UnitKey = Annotated[str, StringConstraints(pattern=r"^\d{1,9}:\d{1,12}$")]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Record(BaseModel):
-    """Strict, closed and finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class TokenScore(Record):
-    """A token of the vocabulary, and what a unit adds to its logit for each 1 of activation, on the direct path."""
-
-    token: Token
-    score: float
-
-
-class Context(Record):
-    """A stretch of text: `activation` is a unit's at token number `at` of `tokens`; `source` names the text."""
-
-    tokens: list[Token]
-    at: Count
-    activation: float
-    source: Line
-
-
-class TaskUse(Record):
-    """How much a unit serves a task: its |attribution| as a share of all units' there, and at which slot most."""
-
-    task: Line
-    share: Share
-    slot: Line
-
-
-class Evidence(Record):
-    """What is known of a unit, and the label made of it.
-
-    `promotes` and `suppresses`: tokens whose logits an activation of 1 raises and lowers most by the direct path.
-    `contexts`: where the unit's activation is largest, `negative_contexts`: where it is most negative (empty for units
-    that are never negative). `active_share`: the share of the text's tokens at which |activation| is at least a tenth
-    of its largest. `label` is made of the evidence alone, and `rests_on` says of which part.
-    """
-
-    promotes: list[TokenScore]
-    suppresses: list[TokenScore]
-    contexts: list[Context]
-    negative_contexts: list[Context]
-    active_share: Share
-    always_on: bool
-    serves: list[TaskUse]
-    label: Line
-    rests_on: Line
 
 
 class GroupRecord(Record):
@@ -96,7 +44,7 @@ class Groups(Record):
 
 
 class NodeRecord(Record):
-    """A node of the graph (`harness.tracing.nodes.Node`, `harness.tracing.graph.Graph`).
+    """A node of the graph (`basisbench.tracing.nodes.Node`, `basisbench.tracing.graph.Graph`).
 
     `position` is an index into the trace's `tokens`, -1 for the bias and for a task's logit. `attribution` is the
     node's share of the metric, in the metric's unit; `influence` is direct and indirect, of all that enters the logits.
@@ -113,7 +61,7 @@ class NodeRecord(Record):
 
 
 class EdgeColumns(Record):
-    """Edges as columns of one length: indices into the nodes, and `harness.tracing.graph.Edges`' numbers."""
+    """Edges as columns of one length: indices into the nodes, and `basisbench.tracing.graph.Edges`' numbers."""
 
     source: list[Count]
     target: list[Count]
@@ -180,11 +128,6 @@ class TraceDocument(Record):
         if max(indices, default=-1) >= len(self.nodes):
             raise ValueError("edges and groups: indices of nodes")
         return self
-
-
-def unit_key(layer: int, unit: int) -> str:
-    """The key of a unit in `TraceDocument.evidence`."""
-    return f"{layer}:{unit}"
 
 
 def read_trace(path: Path) -> TraceDocument:

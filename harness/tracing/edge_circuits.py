@@ -17,7 +17,7 @@ attention patterns, which its attribution leaves out.
 3. Targets with the same kept sources share a run. All runs go through the model side by side, as rows of one pass: at
    each layer units are read in their own rows, then written to the rows of those that read them.
 
-Ablation values, F(full) and F(empty) are those of `harness.curves`.
+Ablation values, F(full) and F(empty) are those of `basisbench.circuits.curves`.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.ablation import Ablation, Reference, reference, units_written
-from harness.attribution.methods import Progress, silent
-from harness.bases import Basis
-from harness.circuits import Ranking, nodes_by_layer
-from harness.errors import UserError
-from harness.metrics import LOGIT_DIFFERENCE, Floats, Metric, Outcome
-from harness.models.adapter import Model, Start
-from harness.prompts import PromptSet
-from harness.recording import record, sites_of
-from harness.scoring import log_probabilities, outcome
-from harness.sites import Site
-from harness.splice import Splice
-from harness.statistics import SMALLEST_EFFECT, Band, resampled
-from harness.tracing.graph import Edges, Graph
-from harness.tracing.influence import Integers
-from harness.tracing.nodes import Node
-from harness.tracing.patch import Patch, find_runs
+from basisbench.bases.basis import Basis, sites_of
+from basisbench.circuits.ablation import Ablation, Reference, reference, units_written
+from basisbench.circuits.ranking import Ranking, nodes_by_layer
+from basisbench.circuits.splice import Splice
+from basisbench.errors import UserError
+from basisbench.measures.metrics import LOGIT_DIFFERENCE, Floats, Metric, Outcome
+from basisbench.measures.statistics import SMALLEST_EFFECT, Band, resampled
+from basisbench.models.adapter import Model, Start
+from basisbench.models.recording import record
+from basisbench.models.sites import Site
+from basisbench.progress import Progress, silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.scoring import log_probabilities, outcome
+from basisbench.tracing.graph import Edges, Graph
+from basisbench.tracing.influence import Integers
+from basisbench.tracing.nodes import Node
+from basisbench.tracing.patch import Patch, find_runs
 
 TOKENS_AT_ONCE = 4096
 
@@ -83,7 +83,7 @@ def rank_edges(graph: Graph, among: Collection[Node] | None = None) -> Edges:
 def faithfulness(curve: EdgeCurve, metric: Metric = LOGIT_DIFFERENCE, seed: int = 0, n_resamples: int = 2000) -> Band:
     """(F(circuit) - F(empty)) / (F(full) - F(empty)) at each size, [P], with 95 % bootstrap intervals over pairs.
 
-    NaN where the denominator is too small to divide by (`harness.statistics.SMALLEST_EFFECT` of the largest logit).
+    NaN where the denominator is too small to divide by (`measures.statistics.SMALLEST_EFFECT` of the largest logit).
     """
     logits = (curve.full.answer, curve.full.foil, curve.empty.answer, curve.empty.foil)
     smallest = SMALLEST_EFFECT * max(float(np.abs(part).max()) for part in logits)

@@ -1,7 +1,7 @@
 """Direct effects between nodes: what flows from each source into each target of one prompt.
 
 Every MLP output is cut out of the pass and put back as a constant, so that between two nodes there is the residual
-stream and attention alone, with patterns and norm scales fixed (`harness.tracing.frozen`): an affine map. A target
+stream and attention alone, with patterns and norm scales fixed (`basisbench.tracing.frozen`): an affine map. A target
 reads that map linearly: through its own layer's norm and, where its basis reads neurons or the MLP's output, through
 its own layer's MLP under RelP's rules; then through its own encoder at its tangent. For an active unit of a ReLU,
 JumpReLU or TopK dictionary that is its pre-activation with the gate held fixed; an inactive unit has no inputs. So for
@@ -12,7 +12,7 @@ each target
 where g is the target's gradient at the place where the source writes, and the sums run over all layers and positions.
 
 1. Record the prompt's patterns, norm scales and activations, and split each layer's MLP output into kept units, other
-   units, error and constants (`harness.tracing.sources`).
+   units, error and constants (`basisbench.tracing.sources`).
 2. Run the affine map once, cut at each layer's start, at the MLP's input and at the MLP's output.
 3. Linearise targets: the gradient of each at the site it reads, with scales of norms inside encoders fixed.
 4. Sweep down the layers. In each, one batched vector-Jacobian product carries this layer's targets from the sites they
@@ -34,12 +34,12 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from harness.attribution.activations import MEMORY_BUDGET
-from harness.bases import Basis
-from harness.models.adapter import HOOKS, Edit, Model
-from harness.tracing.frozen import Frozen, freeze
-from harness.tracing.nodes import Units
-from harness.tracing.sources import Sources, find_sources
+from basisbench.attribution.activations import MEMORY_BUDGET
+from basisbench.bases.basis import Basis
+from basisbench.models.adapter import HOOKS, Edit, Model
+from basisbench.tracing.frozen import Frozen, freeze
+from basisbench.tracing.nodes import Units
+from basisbench.tracing.sources import Sources, find_sources
 
 Outputs = Callable[[Tensor], Tensor]
 """What is explained: values [k] from the last token's hidden state [1, d_model]."""

@@ -13,7 +13,8 @@ import networkx as nx
 import numpy as np
 from pydantic import JsonValue
 
-from harness.tracing.document import NodeRecord, TraceDocument, unit_key
+from basisbench.reading.evidence import unit_key
+from basisbench.tracing.document import NodeRecord, TraceDocument
 
 FEATURE_TYPES = {
     "unit": "cross layer transcoder",  # the viewers' word for any unit

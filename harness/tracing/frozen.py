@@ -2,7 +2,7 @@
 
 1. `freeze` runs the model once and keeps the inputs and outputs of every norm and activation, and every pattern.
 2. `Frozen.hooks` put the affine map into a later pass: y = y0 + gain * (x - x0), with (x0, y0) as kept.
-3. At x = x0 the map gives the plain model's values and RelP's gradients (`harness.attribution.relp`); at other inputs
+3. At x = x0 the map gives the plain model's values and RelP's gradients (`attribution.relp`); at other inputs
    it is still the same map. So its value at zero is what biases alone make of a node.
 """
 
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.attribution.relp import TINY
-from harness.errors import UserError
-from harness.models.adapter import Edit, Model, Norm
+from basisbench.attribution.relp import TINY
+from basisbench.errors import UserError
+from basisbench.models.adapter import Edit, Model, Norm
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """A traced graph: nodes, edges, what each has to do with the logits, and pruning.
 
-1. Trace what flows into every unit and logit (`harness.tracing.edges`).
+1. Trace what flows into every unit and logit (`basisbench.tracing.edges`).
 2. One backward pass under RelP's rules, through every MLP, gives each node's gradient dm/dh_t. A node's share of the
    metric m is h_t * dm/dh_t, and an edge's attribution is w * dm/dh_t: what enters a node adds up to its share.
-3. Influence on the logits, direct and indirect (`harness.tracing.influence`).
+3. Influence on the logits, direct and indirect (`basisbench.tracing.influence`).
 4. For a task: the mean over its prompts, with slots for positions.
 """
 
@@ -17,19 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.attribution.methods import Progress, silent
-from harness.attribution.relp import relp_hooks
-from harness.bases import Basis
-from harness.metrics import Floats
-from harness.models.adapter import Model, Start
-from harness.prompts import PromptSet
-from harness.recording import keeping
-from harness.scoring import objective
-from harness.sites import Site
-from harness.tracing.edges import Flows, Outputs, collect, trace_flows
-from harness.tracing.influence import directly, influence, logit_weights, normalised
-from harness.tracing.nodes import Node, as_units, check_nodes
-from harness.tracing.sources import Sources
+from basisbench.attribution.relp import relp_hooks
+from basisbench.bases.basis import Basis
+from basisbench.measures.metrics import Floats
+from basisbench.models.adapter import Model, Start
+from basisbench.models.recording import keeping
+from basisbench.models.sites import Site
+from basisbench.progress import Progress, silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.scoring import objective
+from basisbench.tracing.edges import Flows, Outputs, collect, trace_flows
+from basisbench.tracing.influence import directly, influence, logit_weights, normalised
+from basisbench.tracing.nodes import Node, as_units, check_nodes
+from basisbench.tracing.sources import Sources
 
 Integers = NDArray[np.int64]
 

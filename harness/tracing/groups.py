@@ -1,6 +1,6 @@
 """Groups of nodes that serve the same prompts: hierarchical clustering of attribution profiles.
 
-1. A node's profile is its share of the metric in each prompt of a task (`harness.tracing.shares.profiles`).
+1. A node's profile is its share of the metric in each prompt of a task (`basisbench.tracing.shares.profiles`).
 2. The distance of two nodes is 1 - r, r the correlation of their profiles over prompts: nodes that help the same
    prompts are near, whatever their size; nodes of which one helps where the other hurts are furthest. A node that is
    the same in all prompts has no correlation: such nodes are a group of their own, and so are those set apart.
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from harness.errors import UserError
-from harness.metrics import Floats
+from basisbench.errors import UserError
+from basisbench.measures.metrics import Floats
 
 MOST_GROUPS = 12
 RESAMPLES = 100

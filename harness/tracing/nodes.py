@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from harness.bases import Basis
-from harness.circuits import Ranking
-from harness.errors import UserError
-from harness.models.adapter import Model
-from harness.sites import SITE_KINDS, Site, SiteKind
+from basisbench.bases.basis import Basis
+from basisbench.circuits.ranking import Ranking
+from basisbench.errors import UserError
+from basisbench.models.adapter import Model
+from basisbench.models.sites import SITE_KINDS, Site, SiteKind
 
 NodeKind = Literal["embedding", "unit", "error", "other", "bias", "logit"]
 MLP_SITES: tuple[SiteKind, ...] = tuple(kind for kind in SITE_KINDS if kind in ("mlp_post", "mlp_proj", "mlp_out"))

@@ -1,4 +1,4 @@
-"""One pass in which every target of an edge circuit reads in a run of its own (see `harness.tracing.edge_circuits`)."""
+"""One pass in which every target of an edge circuit reads in a run of its own (see `tracing.edge_circuits`)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from harness.ablation import Reference
-from harness.bases import Basis
-from harness.circuits import LayerNodes
-from harness.errors import UserError
-from harness.models.adapter import Edit, Model
-from harness.sites import Site
-from harness.tracing.graph import Edges
-from harness.tracing.nodes import Node
+from basisbench.bases.basis import Basis
+from basisbench.circuits.ablation import Reference
+from basisbench.circuits.ranking import LayerNodes
+from basisbench.errors import UserError
+from basisbench.models.adapter import Edit, Model
+from basisbench.models.sites import Site
+from basisbench.tracing.graph import Edges
+from basisbench.tracing.nodes import Node
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Under RelP's rules (`relp`) shares of all that stands between two layers add up to the metric; with the plain gradient
 (`atp`) they are the first-order effect of setting a unit to 0. Both compare a prompt with nothing, so a prompt needs no
-partner. For pairs of prompts the methods of `harness.attribution` are there.
+partner. For pairs of prompts the methods of `basisbench.attribution` are there.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.attribution.fields import field_site
-from harness.attribution.methods import Scores
-from harness.attribution.relp import relp_hooks
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.metrics import Floats
-from harness.models.adapter import Model, Start
-from harness.prompts import PromptSet
-from harness.recording import keeping, sites_of
-from harness.scoring import objective
-from harness.sites import Site
-from harness.tracing.nodes import Node
+from basisbench.attribution.fields import field_site
+from basisbench.attribution.methods import Scores
+from basisbench.attribution.relp import relp_hooks
+from basisbench.bases.basis import Basis, sites_of
+from basisbench.errors import UserError
+from basisbench.measures.metrics import Floats
+from basisbench.models.adapter import Model, Start
+from basisbench.models.recording import keeping
+from basisbench.models.sites import Site
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.scoring import objective
+from basisbench.tracing.nodes import Node
 
 PROMPTS_AT_ONCE = 16
 RULES = {"relp": True, "atp": False}

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.ablation import layer_written
-from harness.attribution.fields import field_site
-from harness.bases import Basis
-from harness.models.adapter import Model
-from harness.recording import record
-from harness.sites import Site
-from harness.tracing.nodes import Units
+from basisbench.attribution.fields import field_site
+from basisbench.bases.basis import Basis
+from basisbench.circuits.ablation import layer_written
+from basisbench.models.adapter import Model
+from basisbench.models.recording import record
+from basisbench.models.sites import Site
+from basisbench.tracing.nodes import Units
 
 
 @dataclass(frozen=True)

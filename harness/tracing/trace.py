@@ -1,10 +1,10 @@
 """From a prompt or a task to a trace: the whole of `basisbench trace`.
 
-1. Load the model and the basis; read what is asked (`harness.tracing.asking`), or draw a task's pairs.
+1. Load the model and the basis; read what is asked (`basisbench.tracing.asking`), or draw a task's pairs.
 2. Choose nodes: score all units, keep so many, or those whose share of the metric is large enough.
-3. Trace all edges between them (`harness.tracing.graph`) and prune by influence.
-4. Read the units that are left: evidence and labels (`harness.reading`). Group a task's nodes by their profiles over
-   its prompts (`harness.tracing.groups`); always-on units are set apart.
+3. Trace all edges between them (`basisbench.tracing.graph`) and prune by influence.
+4. Read the units that are left: evidence and labels (`basisbench.reading`). Group a task's nodes by their profiles over
+   its prompts (`basisbench.tracing.groups`); always-on units are set apart.
 """
 
 from __future__ import annotations
@@ -17,32 +17,36 @@ from typing import Annotated, Self
 import torch
 from pydantic import Field, model_validator
 
-from harness.attribution import Progress, load_method, silent
-from harness.attribution.methods import Scores
-from harness.bases import Basis, load_basis
-from harness.circuits import rank_nodes
-from harness.config import ModelConfig, Name, Names
-from harness.errors import UserError, printable
-from harness.loading import Say, load_model, say_nothing
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.reading import Unit, always_on_units, default_texts, named_texts, read_units
-from harness.reading.rows import Source, token_text
-from harness.results import describe_environment
-from harness.schema import Count, Size
-from harness.scoring import objective
-from harness.selection import Filter, load_prompts
-from harness.tasks import load_task
-from harness.tracing.asking import LOGIT_DIFFERENCE, Asked, ask
-from harness.tracing.document import (
+from basisbench.attribution import load_method
+from basisbench.attribution.methods import Scores
+from basisbench.bases.basis import Basis
+from basisbench.bases.load import load_basis
+from basisbench.circuits.ranking import rank_nodes
+from basisbench.errors import UserError, printable
+from basisbench.models.adapter import Model
+from basisbench.models.loading import load_model
+from basisbench.progress import Progress, Say, say_nothing, silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.scoring import objective
+from basisbench.prompts.selection import Filter, load_prompts
+from basisbench.reading import Unit, always_on_units, default_texts, named_texts, read_units
+from basisbench.reading.evidence import Evidence, unit_key
+from basisbench.reading.rows import token_text
+from basisbench.results.files import describe_environment
+from basisbench.settings import ModelConfig, Name, Names
+from basisbench.tasks.load import load_task
+from basisbench.text.named import Source
+from basisbench.tracing.asking import LOGIT_DIFFERENCE, Asked, ask
+from basisbench.tracing.document import (
     Asked as AskedRecord,
 )
-from harness.tracing.document import EdgeColumns, Evidence, GroupRecord, Groups, NodeRecord, TraceDocument, unit_key
-from harness.tracing.graph import Graph, trace_graph, trace_task
-from harness.tracing.groups import LEAST_PROMPTS, Cluster, cluster_nodes
-from harness.tracing.influence import explained, prune
-from harness.tracing.nodes import Node, ranked_nodes
-from harness.tracing.shares import profiles, prompt_scores
+from basisbench.tracing.document import EdgeColumns, GroupRecord, Groups, NodeRecord, TraceDocument
+from basisbench.tracing.graph import Graph, trace_graph, trace_task
+from basisbench.tracing.groups import LEAST_PROMPTS, Cluster, cluster_nodes
+from basisbench.tracing.nodes import Node, ranked_nodes
+from basisbench.tracing.prune import explained, prune
+from basisbench.tracing.shares import profiles, prompt_scores
+from basisbench.values import Count, Size
 
 MOST_NODES = 2_000
 DEFAULT_NODES = 200

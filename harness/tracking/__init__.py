@@ -4,8 +4,8 @@ Cells and boards are recorded offline, in ``OUT/wandb``, which takes no network,
 records in a process of its own. So online and offline differ in whether that process is started, an unreachable
 host costs nothing but the upload, and what was not uploaded can be uploaded later. `runs` alone imports wandb.
 
-from harness.tracking.settings import WandbSettings
-from harness.tracking.tracker import start
+from basisbench.tracking.settings import WandbSettings
+from basisbench.tracking.tracker import start
 tracker = start(WandbSettings(mode="auto"), Path("runs"), print)
 tracker.cell(result, path)   # after each result that was written to runs/
 tracker.board(results)       # once, with all results of the run

@@ -6,11 +6,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import cast
 
-from harness.errors import UserError
-from harness.leaderboard import Leaderboard, Measures, build_leaderboard
-from harness.schema import Cell, Interval, Result
-from harness.tracking.charts import comparison_chart
-from harness.tracking.contents import (
+from basisbench.errors import UserError
+from basisbench.leaderboard import Leaderboard, Measures, build_leaderboard
+from basisbench.progress import Say
+from basisbench.results.schema import Cell, Interval, Result
+from basisbench.tracking.charts import comparison_chart
+from basisbench.tracking.contents import (
     Contents,
     Json,
     Output,
@@ -23,7 +24,6 @@ from harness.tracking.contents import (
     summary_of,
     tags_of,
 )
-from harness.tracking.settings import Say
 
 MOST_DRAWN = 400  # results in one figure: with more it cannot be read
 

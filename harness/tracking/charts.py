@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from harness.figures import make_look
-from harness.schema import Interval, Numbers, Result
+from basisbench.figures import make_look
+from basisbench.results.schema import Interval, Result
+from basisbench.values import Numbers
 
 Chart = dict[str, "ChartValue"]
 ChartValue = str | int | float | bool | None | Sequence["ChartValue"] | Chart

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from harness.figures import draw_curves
-from harness.figures.style import SCREEN, drawn_in
-from harness.results import RankingArrays, read_arrays
-from harness.schema import Cell, CurveRecord, Interval, Result, SummaryRecord
-from harness.tracking.charts import Chart, curve_chart
+from basisbench.figures import draw_curves
+from basisbench.figures.style import SCREEN, drawn_in
+from basisbench.results.files import RankingArrays, read_arrays
+from basisbench.results.schema import Cell, CurveRecord, Interval, Result, SummaryRecord
+from basisbench.tracking.charts import Chart, curve_chart
 
 Value = str | int | float | bool | None
 Json = Value | list["Json"] | dict[str, "Json"]

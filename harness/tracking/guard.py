@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from harness.errors import printable
-from harness.tracking.settings import Say
+from basisbench.errors import printable
+from basisbench.progress import Say
 
 T = TypeVar("T")
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.tracking.contents import Contents, Json
-from harness.tracking.guard import Guard, one_line
-from harness.tracking.settings import Say, Target, WandbSettings, chosen_mode, find_target
+from basisbench.progress import Say
+from basisbench.tracking.contents import Contents, Json
+from basisbench.tracking.guard import Guard, one_line
+from basisbench.tracking.settings import Target, WandbSettings, chosen_mode, find_target
 
 if TYPE_CHECKING:
-    from harness.tracking.runs import Run
+    from basisbench.tracking.runs import Run
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class LiveRun:
     def show(self, contents: Contents) -> None:
         """Log all that `contents` holds, its settings among the run's."""
         if (run := self.run) and (target := self.target):
-            from harness.tracking import runs
+            from basisbench.tracking import runs
 
             self.guard.do("its contents", lambda: runs.log_contents(run, contents, target.home))
 
@@ -62,7 +63,7 @@ def start_live(
 def _open(
     settings: WandbSettings, folder: Path, config: Mapping[str, Json], say: Say, job_type: str
 ) -> tuple[Run | None, Target | None]:
-    from harness.tracking import runs
+    from basisbench.tracking import runs
 
     mode = chosen_mode(settings, runs.has_credentials, say)
     if mode == "disabled":

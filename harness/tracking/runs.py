@@ -28,9 +28,9 @@ import plotly.graph_objects
 import wandb
 from wandb.proto import wandb_internal_pb2
 
-from harness.cache import write_atomically
-from harness.tracking.contents import CURVE, STEP, Contents, Input, Json, Output, Table, artifact_name
-from harness.tracking.settings import Target
+from basisbench.cache import write_atomically
+from basisbench.tracking.contents import CURVE, STEP, Contents, Input, Json, Output, Table, artifact_name
+from basisbench.tracking.settings import Target
 
 Run = wandb.Run
 INIT_SECONDS = 20.0

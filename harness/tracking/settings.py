@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from harness.cache import write_atomically
-from harness.errors import UserError
+from basisbench.cache import write_atomically
+from basisbench.errors import UserError
+from basisbench.progress import Say
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 # The characters that W&B refuses in a project's name, and control characters.
 Place = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f/\\#?%:]{1,128}$")]
-Say = Callable[[str], None]
 PROJECT = "basisbench"
 NOTE = "basisbench.json"
 

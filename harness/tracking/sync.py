@@ -10,17 +10,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.errors import UserError
-from harness.leaderboard.cells import find_results
-from harness.results import read_result
-from harness.schema import Result
-from harness.tracking import runs
-from harness.tracking.board import board_contents
-from harness.tracking.contents import cell_contents, run_id
-from harness.tracking.guard import one_line
-from harness.tracking.settings import Say, Target, WandbSettings, chosen_mode, find_target
-from harness.tracking.tracker import tell
-from harness.tracking.uploads import Uploads
+from basisbench.errors import UserError
+from basisbench.leaderboard.cells import find_results
+from basisbench.progress import Say
+from basisbench.results.files import read_result
+from basisbench.results.schema import Result
+from basisbench.tracking import runs
+from basisbench.tracking.board import board_contents
+from basisbench.tracking.contents import cell_contents, run_id
+from basisbench.tracking.guard import one_line
+from basisbench.tracking.settings import Target, WandbSettings, chosen_mode, find_target
+from basisbench.tracking.tracker import tell
+from basisbench.tracking.uploads import Uploads
 
 
 @dataclass

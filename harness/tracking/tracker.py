@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from harness.errors import UserError
-from harness.schema import Result
-from harness.tracking.board import board_contents, headline_of
-from harness.tracking.contents import Contents, cell_contents
-from harness.tracking.guard import Guard
-from harness.tracking.live import LiveRun, start_live
-from harness.tracking.settings import Say, Target, WandbSettings, chosen_mode, find_target
+from basisbench.errors import UserError
+from basisbench.progress import Say
+from basisbench.results.schema import Result
+from basisbench.tracking.board import board_contents, headline_of
+from basisbench.tracking.contents import Contents, cell_contents
+from basisbench.tracking.guard import Guard
+from basisbench.tracking.live import LiveRun, start_live
+from basisbench.tracking.settings import Target, WandbSettings, chosen_mode, find_target
 
 if TYPE_CHECKING:
-    from harness.tracking.uploads import Uploads
+    from basisbench.tracking.uploads import Uploads
 
 UPLOAD_SECONDS = 300.0  # waited at the end of a run; what is not uploaded by then stays for `basisbench sync`
 
@@ -50,7 +51,7 @@ def start(settings: WandbSettings, folder: Path, say: Say) -> Tracker:
 
 
 def _records(settings: WandbSettings, folder: Path, guard: Guard) -> Tracker:
-    from harness.tracking import runs, uploads
+    from basisbench.tracking import runs, uploads
 
     mode = chosen_mode(settings, runs.has_credentials, guard.say)
     if mode == "disabled":
@@ -104,7 +105,7 @@ class _Records:
         return board_contents(results, self.folder, self._name, self.target.id, self.guard.say)
 
     def _record(self, contents: Contents) -> None:
-        from harness.tracking import runs
+        from basisbench.tracking import runs
 
         run = runs.record(contents, self.target)
         if self.target.online:

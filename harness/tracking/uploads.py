@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.tracking import runs
-from harness.tracking.guard import one_line
-from harness.tracking.settings import Target
+from basisbench.tracking import runs
+from basisbench.tracking.guard import one_line
+from basisbench.tracking.settings import Target
 
 AT_ONCE = 500  # records on one command line
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from harness.cache import write_atomically
-from harness.training.contexts import Contexts
-from harness.training.dictionaries import Stack
-from harness.training.evaluate import HELD_OUT_ROWS, LOSS_ROWS, Quality
-from harness.training.settings import TrainConfig
-from harness.training.text import SOURCES
+from basisbench.cache import write_atomically
+from basisbench.text.documents import SOURCES
+from basisbench.training.contexts import Contexts
+from basisbench.training.dictionaries import Stack
+from basisbench.training.evaluate import HELD_OUT_ROWS, LOSS_ROWS, Quality
+from basisbench.training.settings import TrainConfig
 
 PACKAGES = ("basisbench", "torch", "transformers", "transformer-lens", "sae-lens")
 

@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from harness.cache import atomic_folder
-from harness.errors import UserError
-from harness.training.dictionaries import Stack
+from basisbench.cache import atomic_folder
+from basisbench.errors import UserError
+from basisbench.training.dictionaries import Stack
 
 STATE = "state.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.errors import UserError
-from harness.training.text import documents, prompts
+from basisbench.errors import UserError
+from basisbench.text.documents import documents, prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

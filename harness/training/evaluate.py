@@ -9,9 +9,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from harness.models.adapter import Edit, Model, Start
-from harness.sites import Site, SiteKind
-from harness.training.dictionaries import Dictionary, Kind
+from basisbench.bases.packing import Dictionary, Kind
+from basisbench.models.adapter import Edit, Model, Start
+from basisbench.models.recording import _last, next_token_loss
+from basisbench.models.sites import Site, SiteKind
 
 READS: Mapping[Kind, SiteKind] = {"sae": "mlp_out", "transcoder": "mlp_in"}
 ROWS_A_PASS = 8
@@ -148,17 +149,3 @@ def _splice(layer: int, read: SiteKind, write: Callable[[Tensor], Tensor]) -> li
         return torch.cat([y[:, :1], write(seen.pop()[:, 1:].float()).to(y.dtype)], dim=1)
 
     return [(Site(layer, read), seen.append), (Site(layer, "mlp_out"), replace)]
-
-
-def next_token_loss(
-    model: Model, tokens: Tensor, edits: Sequence[tuple[Site, Edit]], start: Start | None = None
-) -> float:
-    """Sum of the next-token losses of `tokens` [rows, length], in nats."""
-    hidden: list[Tensor] = []
-    model.forward(tokens, _last(tokens), edits=edits, hooks=[("unembed.hook_in", hidden.append)], start=start)
-    logits = model.logits(hidden[0][:, :-1])
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="sum").item()
-
-
-def _last(tokens: Tensor) -> Tensor:
-    return torch.full((len(tokens),), tokens.shape[1] - 1, device=tokens.device)

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from harness.config import Names, split_line
-from harness.tracking.settings import Mode, Place, WandbSettings
-from harness.training.dictionaries import Kind
+from basisbench.bases.packing import Kind
+from basisbench.settings import Names, split_line
+from basisbench.tracking.settings import Mode, Place, WandbSettings
 
 
 class TrainConfig(BaseModel):

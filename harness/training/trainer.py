@@ -18,19 +18,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from harness.cache import atomic_folder, write_atomically
-from harness.errors import UserError
-from harness.loading import load_model
-from harness.models.adapter import Model
-from harness.models.names import resolve_model
-from harness.sites import Site, SiteKind
-from harness.tracking.live import start_live
-from harness.training.card import write_card
-from harness.training.checkpoint import load_checkpoint, save_checkpoint
-from harness.training.contexts import Contexts, make_contexts
-from harness.training.dictionaries import Moments, Stack
-from harness.training.evaluate import HELD_OUT_ROWS, READS, evaluate, mlp_activations
-from harness.training.settings import TrainConfig
+from basisbench.cache import atomic_folder, write_atomically
+from basisbench.errors import UserError
+from basisbench.models.adapter import Model
+from basisbench.models.loading import load_model
+from basisbench.models.names import resolve_model
+from basisbench.models.sites import Site, SiteKind
+from basisbench.tracking.live import start_live
+from basisbench.training.card import write_card
+from basisbench.training.checkpoint import load_checkpoint, save_checkpoint
+from basisbench.training.contexts import Contexts, make_contexts
+from basisbench.training.dictionaries import Moments, Stack
+from basisbench.training.evaluate import HELD_OUT_ROWS, READS, evaluate, mlp_activations
+from basisbench.training.settings import TrainConfig
 
 BATCHES_FOR_MOMENTS = 8
 SECONDS_A_LINE = 15.0

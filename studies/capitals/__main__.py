@@ -11,16 +11,18 @@ import numpy as np
 import typer
 from torch import Tensor
 
-import harness
-from harness.attribution import load_method, silent
-from harness.bases import Basis, load_basis
-from harness.circuits import Ranking, rank_nodes
-from harness.metrics import Floats
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.reading import default_texts, read_units
-from harness.steering.controls import matched_controls
-from harness.steering.nodes import Nodes, top_nodes
+import basisbench
+from basisbench.attribution import load_method
+from basisbench.bases.basis import Basis
+from basisbench.bases.load import load_basis
+from basisbench.circuits.ranking import Ranking, rank_nodes
+from basisbench.measures.metrics import Floats
+from basisbench.models.adapter import Model
+from basisbench.progress import silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.reading import default_texts, read_units
+from basisbench.steering.controls import matched_controls
+from basisbench.steering.nodes import Nodes, top_nodes
 from studies.capitals import recordings, say_a_capital, steering, which_state
 from studies.capitals.agreement import agreement
 from studies.capitals.recordings import Recordings
@@ -46,7 +48,7 @@ def main(
     """Run the study on the embedded model and write its report."""
     began = time.perf_counter()
     typer.echo("loading the model")
-    model, _ = harness.load_model()
+    model, _ = basisbench.load_model()
     basis = load_basis("neurons", model)
     found = recordings.discovery(model, 32, seed)
     steered = recordings.evaluation(model, pairs, seed, found)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.attribution.methods import Progress
-from harness.bases import Basis
-from harness.errors import UserError
-from harness.models.adapter import Model
-from harness.reading import default_texts, read_units
-from harness.results import read_arrays, read_results
-from harness.schema import Interval
-from harness.tracing.document import Evidence, unit_key
+from basisbench.bases.basis import Basis
+from basisbench.errors import UserError
+from basisbench.models.adapter import Model
+from basisbench.progress import Progress
+from basisbench.reading import default_texts, read_units
+from basisbench.reading.evidence import Evidence, unit_key
+from basisbench.results.files import read_arrays, read_results
+from basisbench.results.schema import Interval
 
 TASKS = ("sva/simple", "sva/nounpp", "sva/rc", "sva/within_rc")
 OTHERS = ("ioi", "greater_than", "capitals/country")

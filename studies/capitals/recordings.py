@@ -9,15 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.bases import Basis
-from harness.models.adapter import Model
-from harness.prompts import PLAIN, PromptSet, encode, usable_rows
-from harness.recording import record
-from harness.selection import Filter, correct, load_prompts
-from harness.steering.outcomes import span_words
-from harness.tasks import load_task
-from harness.tokens import Row
-from tasks.places import STATES, State
+from basisbench.bases.basis import Basis
+from basisbench.models.adapter import Model
+from basisbench.models.recording import record
+from basisbench.prompts.prompt_set import PLAIN, PromptSet, encode, usable_rows
+from basisbench.prompts.selection import Filter, correct, load_prompts
+from basisbench.prompts.tokens import Row
+from basisbench.shipped_tasks.places import STATES, State
+from basisbench.steering.outcomes import span_words
+from basisbench.tasks.load import load_task
 
 TASK = "capitals/two_hop"
 ONE_HOP = "capitals/state_capital"

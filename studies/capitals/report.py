@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.cache import write_atomically
-from harness.figures.files import write_figure
-from harness.figures.style import SCREEN, drawn_in
-from harness.statistics import Band, Estimate
+from basisbench.cache import write_atomically
+from basisbench.figures.files import write_figure
+from basisbench.figures.style import SCREEN, drawn_in
+from basisbench.measures.statistics import Band, Estimate
 from studies.capitals.agreement import Agreement
 from studies.capitals.steering import Doses, Swapped
 
@@ -184,7 +184,7 @@ def _agreement_lines(found: Agreement) -> Iterator[str]:
     shared = ", ".join(f"{count} in {number} of 4" for number, count in enumerate(found.shared, start=1))
     yield (
         f"The first 100 nodes of the four circuits are {found.neurons} neurons: {shared}; {found.always_on} of them "
-        "are always on by the rule of `harness.reading.always_on`. Those in most circuits:"
+        "are always on by the rule of `basisbench.reading.always_on`. Those in most circuits:"
     )
     yield ""
     yield from _labelled("", [(f"{i}:{u}", one.label, one.rests_on) for (i, u), one in found.strongest])

@@ -1,7 +1,7 @@
 """Which neurons say "a capital" at a prompt's last token.
 
 A neuron's contribution is its mean activation there times what an activation of 1 adds, by the direct path, to the mean
-logit of all capitals' first tokens less the mean logit of all states' first tokens (`harness.reading.direct`). It says
+logit of all capitals' first tokens less the mean logit of all states' first tokens (`reading.direct`). It says
 capitals rather than states whichever capital it is, so it knows nothing of the city; what all neurons add up to is what
 MLPs do directly for the kind of answer.
 """
@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.bases import Basis
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.reading.direct import FINAL_NORM, stream_directions, through_norm
-from harness.recording import record
-from harness.sites import Site
-from tasks.places import STATES
+from basisbench.bases.basis import Basis
+from basisbench.models.adapter import Model
+from basisbench.models.recording import record
+from basisbench.models.sites import Site
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.reading.direct import FINAL_NORM, stream_directions, through_norm
+from basisbench.shipped_tasks.places import STATES
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.bases import Basis
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.statistics import Band, resampled
-from harness.steering.controls import matched_controls
-from harness.steering.intervene import Condition, Multiply, prepare, run
-from harness.steering.nodes import Nodes
-from harness.steering.outcomes import outcomes_of
-from harness.steering.side_effects import side_effect
-from harness.steering.swap import difference_band, swap
-from harness.tasks import load_task
+from basisbench.bases.basis import Basis
+from basisbench.measures.statistics import Band, resampled
+from basisbench.models.adapter import Model
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.steering.controls import matched_controls
+from basisbench.steering.intervene import Condition, Multiply, prepare, run
+from basisbench.steering.nodes import Nodes
+from basisbench.steering.outcomes import outcomes_of
+from basisbench.steering.side_effects import side_effect
+from basisbench.steering.swap import difference_band, swap
+from basisbench.tasks.load import load_task
 from studies.capitals.recordings import TASK
 from studies.capitals.say_a_capital import name_tokens
 

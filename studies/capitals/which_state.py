@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.leaderboard.inference import holm
-from harness.metrics import Floats
-from harness.statistics import Estimate, resampled
+from basisbench.leaderboard.inference import holm
+from basisbench.measures.metrics import Floats
+from basisbench.measures.statistics import Estimate, resampled
 
 PERMUTATIONS = 10_000
 Integers = NDArray[np.int64]

@@ -8,17 +8,18 @@ import time
 import pytest
 import torch
 
-import harness
-from harness.attribution import load_method, silent
-from harness.bases import load_basis
-from harness.circuits import rank_nodes
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.selection import load_prompts
-from harness.tasks import load_task
-from harness.tracing import prune, ranked_nodes, task_metric, trace_graph
-from harness.tracing.edges import trace_flows
-from harness.tracing.nodes import as_units
+import basisbench
+from basisbench.attribution import load_method
+from basisbench.bases.load import load_basis
+from basisbench.circuits.ranking import rank_nodes
+from basisbench.models.adapter import Model
+from basisbench.progress import silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.selection import load_prompts
+from basisbench.tasks.load import load_task
+from basisbench.tracing import prune, ranked_nodes, task_metric, trace_graph
+from basisbench.tracing.edges import trace_flows
+from basisbench.tracing.nodes import as_units
 
 pytestmark = [pytest.mark.model, pytest.mark.benchmark]
 NODES = 200
@@ -26,7 +27,7 @@ NODES = 200
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return harness.load_model()[0]
+    return basisbench.load_model()[0]
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.circuits import size_grid
-from harness.leaderboard import build_leaderboard
-from harness.metrics import Floats, Outcome
-from harness.results import RankingArrays, describe_environment, make_result, pack_arrays
-from harness.schema import Cell, Data, PairCounts, Timing
-from harness.statistics import Curve, summarise
+from basisbench.leaderboard import build_leaderboard
+from basisbench.measures.metrics import Floats, Outcome
+from basisbench.measures.statistics import Curve, summarise
+from basisbench.results.files import RankingArrays, describe_environment, make_result, pack_arrays
+from basisbench.results.schema import Cell, Data, PairCounts, Timing
+from basisbench.values import size_grid
 
 pytestmark = pytest.mark.benchmark
 TASKS, BASES, METHODS, SEEDS = 20, 10, 10, 5
@@ -82,7 +82,7 @@ def test_leaderboard_over_ten_thousand_results(folder: Path) -> None:
     began = time.perf_counter()
     board = build_leaderboard([folder])
     built = time.perf_counter()
-    command = [sys.executable, "-m", "harness", "leaderboard", str(folder), "--format", "json"]
+    command = [sys.executable, "-m", "basisbench", "leaderboard", str(folder), "--format", "json"]
     printed = subprocess.run(command, capture_output=True, check=True)
     whole = time.perf_counter() - built
     assert board.n_results == TASKS * BASES * METHODS * SEEDS

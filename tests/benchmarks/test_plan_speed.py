@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import make_config
-from harness.grid.estimate import estimate
-from harness.grid.outlook import lines
+from basisbench import make_config
+from basisbench.grid.estimate import estimate
+from basisbench.grid.outlook import lines
 
 pytestmark = pytest.mark.benchmark
 TASKS = [

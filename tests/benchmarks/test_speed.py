@@ -11,18 +11,21 @@ import pytest
 import torch
 from torch import Tensor
 
-import harness
-from harness.attribution import load_method, silent
-from harness.attribution.fields import STEPS
-from harness.bases import Basis, LinearBasis, load_basis
-from harness.circuits import rank_nodes, size_grid
-from harness.curves import evaluate
-from harness.models.adapter import Edit, Model
-from harness.prompts import PromptSet
-from harness.scoring import objective
-from harness.selection import load_prompts
-from harness.sites import Site
-from harness.tasks import load_task
+import basisbench
+from basisbench.attribution import load_method
+from basisbench.attribution.fields import STEPS
+from basisbench.bases.basis import Basis, LinearBasis
+from basisbench.bases.load import load_basis
+from basisbench.circuits.curves import evaluate
+from basisbench.circuits.ranking import rank_nodes
+from basisbench.models.adapter import Edit, Model
+from basisbench.models.sites import Site
+from basisbench.progress import silent
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.scoring import objective
+from basisbench.prompts.selection import load_prompts
+from basisbench.tasks.load import load_task
+from basisbench.values import size_grid
 
 pytestmark = [pytest.mark.model, pytest.mark.benchmark]
 LAYERS = (2, 14, 27)
@@ -30,7 +33,7 @@ LAYERS = (2, 14, 27)
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return harness.load_model()[0]
+    return basisbench.load_model()[0]
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +136,7 @@ def test_ig_against_the_naive_way(model: Model, prompts: PromptSet, capsys: pyte
         capsys,
         f"ig fp32: {naive / ours:.2f} x faster than naive; {share:.0%} of the matmul rate over its own operations",
     )
-    bf16 = harness.load_model(dtype="bfloat16")[0]
+    bf16 = basisbench.load_model(dtype="bfloat16")[0]
     (fast,) = seconds(score("ig", bf16, prompts, [basis]), repeats=2)
     a = torch.cat([expected[layer].flatten() for layer in LAYERS])
     b = torch.cat([values.flatten() for values in score("ig", bf16, prompts, [basis])().values()])

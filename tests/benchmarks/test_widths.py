@@ -15,19 +15,19 @@ import pytest
 import torch
 from torch import Tensor
 
-import harness
-from baselines.dictionaries.basis import DictionaryBasis, Layer
-from baselines.dictionaries.hooks import Reading
-from baselines.dictionaries.weights import Dictionary, Encoder, relu
-from harness.attribution import Scores
-from harness.circuits import Ranking, rank_nodes
-from harness.curves import evaluate
-from harness.models.adapter import Model
-from harness.prompts import PromptSet
-from harness.recording import record
-from harness.selection import load_prompts
-from harness.sites import Site
-from harness.tasks import load_task
+import basisbench
+from basisbench.attribution import Scores
+from basisbench.baselines.dictionaries.basis import DictionaryBasis, Layer
+from basisbench.baselines.dictionaries.hooks import Reading
+from basisbench.baselines.dictionaries.weights import Dictionary, Encoder, relu
+from basisbench.circuits.curves import evaluate
+from basisbench.circuits.ranking import Ranking, rank_nodes
+from basisbench.models.adapter import Model
+from basisbench.models.recording import record
+from basisbench.models.sites import Site
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.selection import load_prompts
+from basisbench.tasks.load import load_task
 
 pytestmark = [pytest.mark.model, pytest.mark.benchmark]
 WIDTHS = (1536, 24576, 131072)
@@ -38,7 +38,7 @@ POINTS = list(range(KEPT - 12, KEPT + 1, 3))
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return harness.load_model(device="cpu")[0]
+    return basisbench.load_model(device="cpu")[0]
 
 
 @pytest.fixture(scope="module")

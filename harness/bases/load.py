@@ -1,0 +1,64 @@
+"""From a name to a basis of a model: registered, or out of a file."""
+
+import functools
+import inspect
+from pathlib import Path
+
+from basisbench.bases.basis import BASES, Basis, BasisFactory
+from basisbench.bases.user_file import basis_from_file
+from basisbench.errors import UserError
+from basisbench.models.adapter import Model
+
+
+def basis_file(name: str) -> tuple[Path, str] | None:
+    """Return the file and the attribute that ``path/to/file.py:Name`` stands for, None for any other name."""
+    path, _, attribute = name.rpartition(":")
+    return (Path(path), attribute) if path.endswith(".py") else None
+
+
+def find_basis(name: str) -> BasisFactory:
+    """Return what makes the basis called `name` of a model.
+
+    `name` is registered, ``registered:option``, or ``path/to/file.py:Name``.
+
+    Raises UserError for an unknown name and for a file that cannot be imported.
+    """
+    if name.endswith(".py"):
+        raise UserError(f"basis '{name}' names no class or function: valid: path/to/file.py:Name")
+    if file := basis_file(name):
+        return basis_from_file(*file)
+    base, _, option = name.partition(":")
+    factory = BASES.get(base)
+    if "option" in inspect.signature(factory).parameters:
+        return functools.partial(factory, option=option)
+    if option:
+        raise UserError(f"basis '{base}' takes no option, got '{option}': valid: {base}")
+    return factory
+
+
+def load_basis(name: str, model: Model) -> Basis:
+    """Return the basis called `name`, bound to `model`; raises UserError as `find_basis` and `bind_basis` do."""
+    return bind_basis(name, find_basis(name), model)
+
+
+def bind_basis(name: str, factory: BasisFactory, model: Model) -> Basis:
+    """Return the basis that `factory` makes of `model`, with the name that results give it.
+
+    That is the name asked for; of a file, the part behind the colon. Raises UserError for something that is no
+    basis, or reads or writes a site that the model lacks.
+    """
+    basis = factory(model)
+    if not isinstance(basis, Basis):
+        raise UserError(f"basis '{name}' is a {type(basis).__name__}: valid: a basisbench.Basis")
+    for layer in basis.layers():
+        for site in (basis.read(layer), *basis.writes(layer)):
+            model.require_site(site)
+        # passes start at the first layer that holds a node: what it reads must not lie before
+        if basis.read(layer).layer != layer or any(site.layer < layer for site in basis.writes(layer)):
+            raise UserError(
+                f"basis '{name}': units of layer {layer} read {basis.read(layer)} and write "
+                f"{', '.join(map(str, basis.writes(layer)))}: valid: read layer {layer}, write it or later ones"
+            )
+    file = basis_file(name)
+    basis.name = file[1] if file else name
+    return basis

@@ -1,0 +1,60 @@
+"""What a check says: a finding in one line, with a verdict, made of what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from basisbench.errors import printable
+
+MOST_WORDS = 3
+SHOWN = 60
+
+Verdict = Literal["ok", "warning", "broken"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something to know about a task: `broken` is against the contract, `warning` may be meant."""
+
+    verdict: Literal["warning", "broken"]
+    words: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found: `summary` says it where nothing is wrong."""
+
+    check: str
+    summary: str
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its problems."""
+        verdicts = {problem.verdict for problem in self.problems}
+        return "broken" if "broken" in verdicts else "warning" if verdicts else "ok"
+
+    @property
+    def words(self) -> str:
+        """One line: the worst problems, or the summary where there is none."""
+        worst = sorted(self.problems, key=lambda problem: problem.verdict != "broken")
+        said = [problem.words for problem in worst[:MOST_WORDS]]
+        more = [f"and {len(worst) - MOST_WORDS} more"] if len(worst) > MOST_WORDS else []
+        line = " ".join("; ".join([*said, *more] or [self.summary]).split())
+        return printable(line)
+
+
+def broken(words: str) -> Problem:
+    """A problem that breaks the contract."""
+    return Problem("broken", words)
+
+
+def warning(words: str) -> Problem:
+    """A problem that may be meant."""
+    return Problem("warning", words)
+
+
+def shown(text: str) -> str:
+    """A text from a task, quoted, on one line and not too long."""
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")

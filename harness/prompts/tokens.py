@@ -1,0 +1,203 @@
+"""One row of a task as tokens: prompts, slots, and what is scored after them.
+
+1. Put both prompts into the model's chat template, if asked for; tokenise them as its own tokenizer prescribes
+   (start token included).
+2. Tokenise every answer and foil as the continuation of both prompts.
+3. Tokens with which all of them begin belong to the prompt: what is scored is the first token that can differ
+   (or, of a continuation scored whole, every token). Of sets, tokens that begin both an answer and a foil say
+   nothing and are left out of both.
+4. Give each token of the prompt a slot: its segment (a named span, or the stretch after one) and its offset from
+   the segment's end, so that prompts of different lengths align.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from basisbench.errors import UserError
+from basisbench.values import Answers
+
+Tokens = tuple[int, ...]
+Slots = tuple[tuple[str, int], ...]
+
+ANSWER = "answer"
+"""The segment of answer tokens that stand before the one that is scored."""
+
+SEVERAL_ANSWERS = "several answers, of which none can be scored whole"
+UNSTABLE = "tokenisation changes when prompt and answer are joined"
+LENGTHS = "clean and corrupt prompts differ in length"
+SPANS = "spans do not align"
+SAME_ANSWER = "answer and foil are the same token"
+BEGINS = "one answer begins the other"
+SAME_PROMPT = "clean and corrupt prompts are the same"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A prompt up to a scored token: clean and corrupt token ids, and their common slots."""
+
+    clean: Tokens
+    corrupt: Tokens
+    slots: Slots
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One term of a continuation's score: where it is read, and the tokens of which any will do."""
+
+    reading: Reading
+    tokens: Tokens
+
+
+@dataclass(frozen=True)
+class Row:
+    """One aligned row of a task.
+
+    `reading` ends before the first token in which answer and foil differ, `n_shared` tokens after the prompt;
+    `first_answer` are the answers' tokens there, `candidates` those of other candidates. `answer` and `foil` are the
+    terms that are scored.
+    """
+
+    reading: Reading
+    answer: tuple[Scored, ...]
+    foil: tuple[Scored, ...]
+    first_answer: Tokens
+    candidates: Tokens
+    n_shared: int
+
+
+def tokenise(record: Mapping[str, Any], tokenizer: Any, answers: Answers = "first", chat: bool = False) -> Row | str:
+    """One row of a task (see `basisbench.tasks.task.Task`) as tokens, or the reason why it cannot be used."""
+    sides = [_side(record, side, tokenizer, chat) for side in ("clean", "corrupt")]
+    texts = {name: _listed(record.get(name)) for name in ("answer", "foil", "candidates")}
+    if chat:  # a reply begins a new turn: no space before its first word
+        texts = {name: [text.lstrip() for text in values] for name, values in texts.items()}
+    both = [_continuations(side, texts, tokenizer) for side in sides]
+    if both[0] is None or both[0] != both[1]:
+        return UNSTABLE
+    found = both[0]
+    if len(sides[0].tokens) != len(sides[1].tokens):
+        return LENGTHS
+    if sides[0].slots != sides[1].slots:
+        return SPANS
+    if sides[0].tokens == sides[1].tokens:
+        return SAME_PROMPT
+    if set(found["answer"]) & set(found["foil"]):
+        return SAME_ANSWER
+    scored = found["answer"] + found["foil"]
+    shared = _common(scored)
+    if any(len(tokens) == shared for tokens in scored):
+        return BEGINS
+    first = {name: {tokens[shared] for tokens in found[name]} for name in ("answer", "foil")}
+    either = first["answer"] & first["foil"]
+    sets = {name: tuple(sorted(tokens - either)) for name, tokens in first.items()}
+    if not all(sets.values()):
+        return SAME_ANSWER
+
+    def reading(after: Tokens) -> Reading:
+        slots = tuple((ANSWER, offset) for offset in reversed(range(len(after))))
+        return Reading(sides[0].tokens + after, sides[1].tokens + after, sides[0].slots + slots)
+
+    beginning = scored[0][:shared]
+    # a candidate that does not begin as the answers do is ruled out by the prompt
+    others = {tokens[shared] for tokens in found["candidates"] if tokens[:shared] == beginning and len(tokens) > shared}
+    others = (others | set(sets["foil"])) - first["answer"] if others else others
+    if answers == "whole":
+        if len(found["answer"]) > 1 or len(found["foil"]) > 1:
+            return SEVERAL_ANSWERS
+        terms = {
+            name: tuple(Scored(reading(found[name][0][:i]), (token,)) for i, token in enumerate(found[name][0]))
+            for name in ("answer", "foil")
+        }
+    else:
+        terms = {name: (Scored(reading(beginning), sets[name]),) for name in ("answer", "foil")}
+    return Row(
+        reading(beginning), terms["answer"], terms["foil"], sets["answer"], tuple(sorted(others)), n_shared=shared
+    )
+
+
+@dataclass(frozen=True)
+class _Side:
+    text: str
+    tokens: Tokens
+    slots: Slots
+    special: bool  # whether the tokenizer adds its start token
+
+
+def _side(record: Mapping[str, Any], name: str, tokenizer: Any, chat: bool) -> _Side:
+    text: str = record[name]
+    spans: Sequence[Mapping[str, Any]] = record.get(f"{name}_spans") or ()
+    if chat:
+        text, spans = _in_chat(text, spans, tokenizer)
+    encoding = tokenizer(text, return_offsets_mapping=True, add_special_tokens=not chat)
+    return _Side(text, tuple(encoding["input_ids"]), _slots(encoding["offset_mapping"], spans), not chat)
+
+
+def _in_chat(
+    prompt: str, spans: Sequence[Mapping[str, Any]], tokenizer: Any
+) -> tuple[str, Sequence[Mapping[str, Any]]]:
+    """The prompt as a user's message that waits for its reply, and its spans there.
+
+    Raises UserError if the tokenizer has no chat template, or one that changes the prompt.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise UserError("the model's tokenizer has no chat template: run without --chat")
+    message = [{"role": "user", "content": prompt}]
+    text: str = tokenizer.apply_chat_template(message, add_generation_prompt=True, tokenize=False)
+    at = text.rfind(prompt)
+    if at < 0:
+        raise UserError("the model's chat template changes the prompt, so spans are lost: run without --chat")
+    moved = [{"name": s["name"], "start": s["start"] + at, "end": s["end"] + at} for s in spans]
+    return text, moved
+
+
+def _listed(value: Any) -> list[str]:
+    """A text or several as a list."""
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _continuations(
+    side: _Side, texts: Mapping[str, Sequence[str]], tokenizer: Any
+) -> dict[str, tuple[Tokens, ...]] | None:
+    """The tokens that each text adds to a prompt, by name; None if the prompt's own tokens change."""
+    flat = [side.text + text for values in texts.values() for text in values]
+    joined = iter(tokenizer(flat, add_special_tokens=side.special)["input_ids"])
+    length = len(side.tokens)
+    found = {}
+    for name, values in texts.items():
+        tokens = [tuple(next(joined)) for _ in values]
+        stable = [line[length:] for line in tokens if line[:length] == side.tokens and len(line) > length]
+        if len(stable) < len(tokens) and name != "candidates":
+            return None
+        found[name] = tuple(dict.fromkeys(stable))
+    return found
+
+
+def _common(lines: Iterable[Tokens]) -> int:
+    """How many leading tokens all lines share."""
+    length = 0
+    for column in zip(*lines, strict=False):
+        if len(set(column)) > 1:
+            break
+        length += 1
+    return length
+
+
+def _slots(offsets: Sequence[tuple[int, int]], spans: Sequence[Mapping[str, Any]]) -> Slots:
+    """(segment, offset from the segment's end) of each token; without spans the segment is "end"."""
+    segments: list[str] = []
+    after = "start" if spans else "end"
+    for begin, end in offsets:
+        inside = [s["name"] for s in spans if begin < s["end"] and s["start"] < end]
+        before = [s["name"] for s in spans if s["end"] <= begin and end > begin]
+        after = f"after {before[-1]}" if before else after
+        segments.append(inside[-1] if inside else after)
+    remaining = Counter(segments)
+    slots = []
+    for segment in segments:
+        remaining[segment] -= 1
+        slots.append((segment, remaining[segment]))
+    return tuple(slots)

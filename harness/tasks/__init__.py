@@ -1,0 +1,6 @@
+"""What a task is: registered, a folder of JSON lines, or a mapping over somebody's data."""
+
+from basisbench.tasks.load import load_task, tasks_at_hand
+from basisbench.tasks.task import TASKS, Task
+
+__all__ = ["TASKS", "Task", "load_task", "tasks_at_hand"]

@@ -1,0 +1,1 @@
+"""Text that models are run on beside tasks: a built-in sample, named sources, folders of files."""

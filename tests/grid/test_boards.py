@@ -1,0 +1,101 @@
+"""Every board in ``boards/``, dry-run offline: names against sae-lens' registry, cells, hours, bytes."""
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from basisbench import cli, make_config
+from basisbench.baselines.dictionaries.sources import release_ids
+from basisbench.checks.baseline import Baseline
+from basisbench.grid.config import RunConfig
+from basisbench.grid.estimate import estimate
+from basisbench.grid.rates import Rate
+from basisbench.models.shapes import TABLE
+
+ROOT = Path(__file__).parents[2]
+BOARDS = sorted((ROOT / "boards").glob("*.yaml"))
+RATE = Rate(5e10, "a machine with two cores")
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No network, and results and caches elsewhere."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a dry run must not reach for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setenv("BASISBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_boards_are_those_that_are_promised() -> None:
+    assert [path.stem for path in BOARDS] == [
+        "embedded-sites", "embedded", "gemma-2-2b", "gemma-3-270m", "gpt2", "llama-3.1-8b", "pythia-70m", "quickstart",
+        "qwen3-0.6b",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
+def test_a_board_is_planned_offline_with_plausible_estimates(path: Path) -> None:
+    config = make_config({}, path)
+    found = estimate(config, RATE)
+    (model,) = found.models
+    shape = TABLE[model.model]
+    assert model.cells == model.left >= 32
+    seconds = found.seconds(model)
+    assert seconds is not None
+    assert model.taken is not None
+    # at the speed of a small machine: a cell of a 135M model takes seconds, one of an 8B model hours
+    assert 1 < seconds / model.cells < 8 * 3600
+    assert shape.n_weights * 2 < model.taken.memory < 80e9
+    assert 5e4 < found.result_bytes < 1e6
+    for basis in config.bases:
+        kind, _, spec = basis.partition(":")
+        if kind in ("sae", "transcoder") and spec:
+            release, _, pattern = spec.partition("/")
+            assert list(release_ids(release, pattern)) == list(range(shape.n_layers))
+            assert model.taken.download > 8 * shape.d_model * 10_000 * shape.n_layers
+    # each begins with what it is and how it is run
+    text = path.read_text()
+    assert text.startswith("# ")
+    assert f"#   basisbench run --config boards/{path.name}\n" in text
+
+
+def test_the_quickstart_is_what_run_does_by_itself() -> None:
+    assert make_config({}, ROOT / "boards" / "quickstart.yaml") == RunConfig()
+
+
+def test_the_embedded_board_has_the_tasks_that_the_model_can_do() -> None:
+    config = make_config({}, ROOT / "boards" / "embedded.yaml")
+    report = Baseline.model_validate_json((ROOT / "results" / "baseline" / "baseline.json").read_bytes())
+    can = {row.task for row in report.tasks if row.can}
+    assert set(config.tasks) == can
+    (model,) = estimate(config, RATE).models
+    # 16 tasks, three seeds: relp in all five bases, atp and ig in four, random in one
+    assert model.cells == 16 * 3 * (5 + 4 + 4 + 1)
+    sites = make_config({}, ROOT / "boards" / "embedded-sites.yaml")
+    assert sites.tasks == config.tasks
+    assert config.seed == [0, 1, 2]
+
+
+def test_llama_is_asked_as_in_the_paper() -> None:
+    config = make_config({}, ROOT / "boards" / "llama-3.1-8b.yaml")
+    assert (config.n_discovery, config.n_evaluation, config.methods) == (300, 40, ["ig", "relp"])
+    assert {"neurons", "mlp_out", "sae:llama_scope_lxm_8x", "sae:llama_scope_lxr_8x"} == set(config.bases)
+
+
+def test_a_board_with_an_unknown_release_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "boards" / "pythia-70m.yaml").read_text()
+    board = tmp_path / "board.yaml"
+    board.write_text(text.replace("pythia-70m-deduped-mlp-sm", "pythia-70m-deduped-mlp-smm"))
+    monkeypatch.setattr(sys, "argv", ["basisbench", "run", "--config", str(board), "--dry-run"])
+    assert cli.command() == 2
+    printed, errors = capsys.readouterr()
+    assert printed == ""
+    (line,) = errors.splitlines()
+    assert "no dictionaries 'pythia-70m-deduped-mlp-smm': did you mean 'pythia-70m-deduped-mlp-sm'?" in line

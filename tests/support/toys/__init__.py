@@ -1,0 +1,1 @@
+"""Small models, results and traces with known answers, for tests."""
