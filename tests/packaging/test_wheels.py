@@ -72,7 +72,7 @@ def built(scratch: Path) -> Built:
         (source / other).parent.mkdir(exist_ok=True)
         (source / other).write_text("{}")
     build = (sys.executable, "-m", "build", "--no-isolation", "--outdir", out)
-    checked(*build, source, cwd=scratch)
+    assert "WARNING" not in checked(*build, source, cwd=scratch)
     checked(*build, "--wheel", source / "baselines/smollm2-135m", cwd=scratch)
     shutil.rmtree(source)
     (sdist,), (wheel,), (dictionaries,) = (out.glob(f"{name}") for name in (
@@ -207,3 +207,4 @@ def test_dictionaries_are_found_without_a_network_and_their_absence_is_one_line(
 def test_an_editable_install_is_found_beside_a_folder_called_basisbench(tmp_path: Path) -> None:
     program = "import basisbench; print(basisbench.load_task('sva/rc').name)"
     assert checked(sys.executable, "-c", program, cwd=clash(tmp_path)) == "sva/rc\n"
+    assert "gpt2" in checked(sys.executable, "-m", "basisbench", "list", "boards", cwd=tmp_path)
