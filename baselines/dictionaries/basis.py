@@ -165,7 +165,7 @@ def _named(kind: Kind, model: Model, option: str) -> DictionaryBasis:
 
     if model.name != MODEL:
         raise UserError(f"{kind} alone means the dictionaries of {MODEL}, not of {model.name}: valid: {kind}:NAME")
-    folder = unpack(kind, log.info)
+    folder = unpack(kind, log.warning)  # seen without any logging set up: 90 MB may be fetched
     basis = dictionary_basis(kind, str(folder), model)
     basis.name = kind  # a result must not name the cache's path
     basis.content = folder.name

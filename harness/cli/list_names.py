@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -10,13 +11,25 @@ from basisbench.cli.app import app
 from basisbench.errors import unknown_name
 from basisbench.registry import Registry
 
+HOW = {"boards": "basisbench run --board NAME", "sweeps": "wandb sweep FILE"}
+"""What is done with files that are shipped."""
+
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="models, tasks, bases or methods.")],
+    what: Annotated[str, typer.Argument(help="models, tasks, bases, methods, boards or sweeps.")],
     model: Annotated[str | None, typer.Option(help="List the published bases made for this model as well.")] = None,
 ) -> None:
     """List what can be named in `run`."""
+    if what in HOW:
+        from basisbench.grid.boards import first_line, shipped_files
+
+        files = shipped_files(what)
+        _print((name, first_line(file)) for name, file in files.items())
+        (folder,) = {file.parent for file in files.values()}
+        typer.echo(f"{HOW[what]}; the files, to use or to copy, are in {folder}")
+        return
+
     import basisbench.attribution
     from basisbench.bases.basis import BASES, PRESETS
     from basisbench.models.names import MODELS
@@ -29,13 +42,17 @@ def list_names(
         "methods": (basisbench.attribution.METHODS, "exact:K patches the K nodes that atp ranks highest"),
     }
     if what not in registries:
-        raise unknown_name("kind of name", what, registries)
+        raise unknown_name("kind of name", what, [*registries, *HOW])
     registry, also = registries[what]
-    for name in registry:
-        typer.echo(f"{name:18} {registry.describe(name)}".rstrip())
+    _print((name, registry.describe(name)) for name in registry)
     typer.echo(also)
     if what == "bases" and model is not None:
         published = [preset for source in PRESETS for preset in PRESETS.get(source)(model)]
         typer.echo(f"published for {model}:" if published else f"none is known to be published for {model}")
         for preset in published:
             typer.echo(f"  {preset.basis}  ({preset.about})")
+
+
+def _print(names: Iterable[tuple[str, str]]) -> None:
+    for name, about in names:
+        typer.echo(f"{name:18} {about}".rstrip())

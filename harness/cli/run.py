@@ -25,6 +25,7 @@ from basisbench.cli.options import (
     WandbEntity,
     WandbProject,
 )
+from basisbench.errors import UserError
 
 
 @app.command()
@@ -60,6 +61,9 @@ def run(
     wandb_entity: WandbEntity = None,
     out: Annotated[Path | None, typer.Option(help="Folder for results (default: runs).")] = None,
     config: Config = None,
+    board: Annotated[
+        str | None, typer.Option(help="A shipped board instead of --config (basisbench list boards).")
+    ] = None,
     engine: Annotated[str, typer.Option(help="local or ray (a Ray cluster).")] = "local",
     address: Annotated[
         str | None, typer.Option(help="Cluster for ray: HOST:PORT, auto, or local (default: RAY_ADDRESS, else local).")
@@ -75,11 +79,14 @@ def run(
     options: dict[str, Any] = {
         name: value
         for name, value in locals().items()
-        if name not in ("config", "engine", "address", "store", "dry_run") and value is not None
+        if name not in ("config", "board", "engine", "address", "store", "dry_run") and value is not None
     }
+    from basisbench.grid.boards import board_file
     from basisbench.grid.config import make_config
 
-    settings = make_config(options, config)
+    if board is not None and config is not None:
+        raise UserError("--board and --config are both files of settings: valid: one of them, and options over it")
+    settings = make_config(options, config if board is None else board_file(board))
     if dry_run:
         from basisbench.grid.estimate import estimate
         from basisbench.grid.outlook import lines

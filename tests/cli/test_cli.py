@@ -147,7 +147,10 @@ def test_without_a_network_the_first_use_is_one_line(run_cli: Command, monkeypat
         ("run --model no/such/folder", "unknown model"),
         ("run --rank best", "setting rank: Input should be 'abs' or 'signed', got 'best'"),
         ("list", "Missing argument 'what' (see 'basisbench list --help')"),
-        ("list base", "unknown kind of name 'base': did you mean 'bases'? valid: bases, methods, models, tasks"),
+        (
+            "list base",
+            "unknown kind of name 'base': did you mean 'bases'? valid: bases, boards, methods, models, sweeps, tasks",
+        ),
         ("show none.json", "no file none.json: valid is a result file that `basisbench run` wrote"),
         ("show .", "no file .: valid is a result file"),
     ],

