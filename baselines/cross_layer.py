@@ -8,7 +8,8 @@ name the hooks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,11 +18,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from basisbench.baselines.dictionaries.byte_cache import BUDGET, ByteCache
-from basisbench.baselines.dictionaries.hooks import Reading, reading, writing
+from basisbench.baselines.dictionaries.hooks import Reading, reading, stated_site, writing
 from basisbench.baselines.dictionaries.weights import Encoder, jumprelu, relu
 from basisbench.bases.basis import Basis
+from basisbench.bases.outlines import Outline
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
+from basisbench.models.shapes import Shape
 from basisbench.models.sites import Site
 
 DEFAULT_HOOKS = {"feature_input_hook": "hook_resid_mid", "feature_output_hook": "hook_mlp_out"}
@@ -123,34 +126,66 @@ class CrossLayerBasis(Basis):
         return total.to(x.dtype)
 
 
-def clt(model: Model, option: str) -> CrossLayerBasis:
-    """The cross-layer transcoder in the folder `option`.
+@dataclass(frozen=True)
+class CrossLayer:
+    """The basis `clt`: the cross-layer transcoder in the folder that its option names."""
 
-    Raises UserError for a folder without such weights, another number of layers or width than the model's, or an
-    unknown hook.
-    """
-    folder = Path(option).expanduser()
+    description: str = "Cross-layer transcoders: the one in the folder `option`, as circuit-tracer publishes them."
+
+    def __call__(self, model: Model, option: str) -> CrossLayerBasis:
+        """The basis of a model.
+
+        Raises UserError for a folder without such weights, another number of layers or width than the model's, or an
+        unknown hook.
+        """
+        folder = Path(option).expanduser()
+        n_units = _check_shapes(folder, option, model.name, model.n_layers, model.d_model)
+        hooks = [_hooks(folder, layer) for layer in range(model.n_layers)]
+        reads = [reading(model, stated, str(folder)) for stated in hooks]
+        writes = [writing(model, stated, "hook_name_out", str(folder)) for stated in hooks]
+        return CrossLayerBasis(f"clt:{option}", folder, reads, writes, n_units, model.device)
+
+    def outline(self, model: str, shape: Shape | None, option: str) -> Outline:
+        """What the files state, their weights unread; raises UserError as for the basis itself."""
+        if shape is None:
+            return Outline(has_error=True, download=0)
+        folder = Path(option).expanduser()
+        n_units = _check_shapes(folder, option, model, shape.n_layers, shape.d_model)
+        read, write = (
+            stated_site(_hooks(folder, 0), key, str(folder))[0].kind for key in ("hook_name", "hook_name_out")
+        )
+        n_bytes = sum(file.stat().st_size for file in folder.glob("W_*.safetensors"))
+        return Outline(tuple(range(shape.n_layers)), n_units, read, write, True, n_bytes, download=0)
+
+
+clt = CrossLayer()
+
+
+def _check_shapes(folder: Path, option: str, model: str, n_layers: int, d_model: int) -> int:
+    """The units of each layer; raises UserError unless the folder's weights are of a model of this size."""
     files = sorted(folder.glob("W_enc_*.safetensors")) if option else []
     if not files:
         raise UserError(f"no cross-layer transcoder in '{option}': valid: clt:PATH, a folder of W_enc_*.safetensors")
     shapes = [_shapes(folder, layer) for layer in range(len(files))]
     n_units, width = shapes[0][0]
-    expected = [((n_units, model.d_model), (n_units, model.n_layers - i, model.d_model)) for i in range(model.n_layers)]
+    expected = [((n_units, d_model), (n_units, n_layers - i, d_model)) for i in range(n_layers)]
     if shapes != expected:
         wrong = next((i for i, (a, b) in enumerate(zip(shapes, expected, strict=False)) if a != b), None)
         what = f"layer {wrong} has shapes {shapes[wrong]}" if wrong is not None else "the layers differ"
         raise UserError(
             f"{folder} has {len(files)} layers {width} wide; {what}: "
-            f"valid for model '{model.name}': {model.n_layers} layers {model.d_model} wide"
+            f"valid for model '{model}': {n_layers} layers {d_model} wide"
         )
-    stated = _config(folder)
-    reads, writes = [], []
-    for layer in range(model.n_layers):
-        hooks = {key: f"blocks.{layer}.{stated.get(key, hook)}" for key, hook in DEFAULT_HOOKS.items()}
-        metadata = {"hook_name": hooks["feature_input_hook"], "hook_name_out": hooks["feature_output_hook"]}
-        reads.append(reading(model, metadata, str(folder)))
-        writes.append(writing(model, metadata, "hook_name_out", str(folder)))
-    return CrossLayerBasis(f"clt:{option}", folder, reads, writes, n_units, model.device)
+    return n_units
+
+
+def _hooks(folder: Path, layer: int) -> dict[str, str]:
+    """A layer's hooks as metadata of sae-lens would name them."""
+    path = folder / "config.yaml"
+    stated = yaml.safe_load(path.read_text()) if path.is_file() else None
+    hooks = DEFAULT_HOOKS | (stated if isinstance(stated, dict) else {})
+    names = {"hook_name": "feature_input_hook", "hook_name_out": "feature_output_hook"}
+    return {name: f"blocks.{layer}.{hooks[key]}" for name, key in names.items()}
 
 
 def _shapes(folder: Path, layer: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -164,9 +199,3 @@ def _shapes(folder: Path, layer: int) -> tuple[tuple[int, ...], tuple[int, ...]]
         except (OSError, SafetensorError) as error:
             raise UserError(f"cannot read {name} in {path}: {str(error).splitlines()[0]}") from error
     return found[0], found[1]
-
-
-def _config(folder: Path) -> Mapping[str, str]:
-    path = folder / "config.yaml"
-    stated = yaml.safe_load(path.read_text()) if path.is_file() else None
-    return stated if isinstance(stated, dict) else {}

@@ -1,12 +1,15 @@
 """Controls: the same activations along randomly rotated axes, so none of them is privileged."""
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
 
-from basisbench.baselines.coordinates import at_every_layer
+from basisbench.baselines.coordinates import Coordinates, at_every_layer
 from basisbench.bases.basis import LinearBasis
+from basisbench.bases.outlines import Outline
 from basisbench.models.adapter import Model
-from basisbench.models.sites import SiteKind
+from basisbench.models.shapes import Shape
 
 SEED = 0
 
@@ -22,16 +25,22 @@ def rotation(size: int, seed: int = SEED) -> Tensor:
     return signed.float()
 
 
-def _rotated(model: Model, name: str, kind: SiteKind) -> LinearBasis:
-    directions = rotation(model.width(kind)).to(model.device)
-    return at_every_layer(model, name, kind, lambda layer: directions)
+@dataclass(frozen=True)
+class Rotated(Coordinates):
+    """Orthonormal axes drawn at random, the same in all layers: a control."""
+
+    def __call__(self, model: Model) -> LinearBasis:
+        """The basis of a model; raises UserError where it has no such site."""
+        directions = rotation(model.width(self.kind)).to(model.device)
+        basis = at_every_layer(model, self.name, self.kind, lambda layer: directions)
+        basis.is_control = True
+        return basis
+
+    def outline(self, model: str, shape: Shape | None, option: str) -> Outline:
+        """As many units a layer as the site is wide, and one rotation."""
+        found = super().outline(model, shape, option)
+        return replace(found, n_bytes=4 * found.n_units**2 if found.n_units else None)
 
 
-def rotated_neurons(model: Model) -> LinearBasis:
-    """The neurons' span, randomly rotated."""
-    return _rotated(model, "rotated_neurons", "mlp_post")
-
-
-def rotated_mlp_out(model: Model) -> LinearBasis:
-    """The MLP output's span, randomly rotated."""
-    return _rotated(model, "rotated_mlp_out", "mlp_out")
+rotated_neurons = Rotated("rotated_neurons", "mlp_post", "Control: the neurons' span, randomly rotated.")
+rotated_mlp_out = Rotated("rotated_mlp_out", "mlp_out", "Control: the MLP output's span, randomly rotated.")

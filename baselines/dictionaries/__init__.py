@@ -4,6 +4,7 @@ sae-lens' own attach path is not used: it loses a skip transcoder's skip path, o
 cuts the gradient at the error.
 """
 
-from basisbench.baselines.dictionaries.basis import DictionaryBasis, dictionary_basis, sae, transcoder
+from basisbench.baselines.dictionaries.basis import DictionaryBasis, dictionary_basis
+from basisbench.baselines.dictionaries.family import sae, transcoder
 
 __all__ = ["DictionaryBasis", "dictionary_basis", "sae", "transcoder"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
@@ -14,11 +13,11 @@ from basisbench.baselines.dictionaries.hooks import Reading, reading, writing
 from basisbench.baselines.dictionaries.sources import Source, find
 from basisbench.baselines.dictionaries.weights import ELEMENTWISE, Dictionary, is_transcoder_architecture
 from basisbench.bases.basis import Basis
+from basisbench.bases.packing import Kind
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site, layer_ranges
 
-Kind = Literal["sae", "transcoder"]
 log = logging.getLogger("basisbench")
 
 
@@ -146,27 +145,3 @@ def _bind(kind: Kind, source: Source, model: Model) -> Layer:
 
 def _width_out(config: Mapping[str, int]) -> int:
     return config.get("d_out", config["d_in"])
-
-
-def sae(model: Model, option: str) -> DictionaryBasis:
-    """SAEs: those that `option` names, or the embedded ones of the embedded model if it is empty."""
-    return _named("sae", model, option)
-
-
-def transcoder(model: Model, option: str) -> DictionaryBasis:
-    """Transcoders: those that `option` names, or the embedded ones of the embedded model if it is empty."""
-    return _named("transcoder", model, option)
-
-
-def _named(kind: Kind, model: Model, option: str) -> DictionaryBasis:
-    if option:
-        return dictionary_basis(kind, option, model)
-    from basisbench.baselines.packed import MODEL, unpack
-
-    if model.name != MODEL:
-        raise UserError(f"{kind} alone means the dictionaries of {MODEL}, not of {model.name}: valid: {kind}:NAME")
-    folder = unpack(kind, log.warning)  # seen without any logging set up: 90 MB may be fetched
-    basis = dictionary_basis(kind, str(folder), model)
-    basis.name = kind  # a result must not name the cache's path
-    basis.content = folder.name
-    return basis

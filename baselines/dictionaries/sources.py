@@ -6,7 +6,7 @@ import difflib
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,12 +41,46 @@ def find(spec: str, device: torch.device) -> list[Source]:
     A pattern holds ``{layer}``, and ``*`` for parts that differ from layer to layer. Weights are loaded in float32.
     Raises UserError where there are none, or several a layer.
     """
-    before, braces, _ = spec.partition("{layer}")
-    root = before.rpartition("/")[0] if braces else spec
-    if root and Path(root).expanduser().is_dir():
-        return [_on_disk(path, device) for path in _folders(root, spec[len(root) :].strip("/"))]
+    folders = local_folders(spec)
+    if folders is not None:
+        return [_on_disk(path, device) for path in folders]
     release, pattern = _split(spec)
     return [_published(release, sae_id, device) for sae_id in release_ids(release, pattern).values()]
+
+
+def local_folders(spec: str) -> list[Path] | None:
+    """The sae-lens folders that `spec` names, None if it is no local folder; raises UserError for one without any."""
+    before, braces, _ = spec.partition("{layer}")
+    root = before.rpartition("/")[0] if braces else spec
+    path = Path(root).expanduser()
+    if not root or not path.is_dir():
+        return None
+    pattern = spec[len(root) :].strip("/")
+    below = f"{pattern.replace('{layer}', '[0-9]*')}/cfg.json" if pattern else "**/cfg.json"
+    folders = sorted(file.parent for file in path.glob(below))
+    if not folders:
+        raise UserError(f"no {below} in {root}: valid: folders with cfg.json and sae_weights.safetensors")
+    return folders
+
+
+def published_ids(spec: str) -> dict[int, str]:
+    """The ids by layer of a set in sae-lens' registry; empty for a repository that only the hub knows.
+
+    Raises UserError for a release that is not known or not clear.
+    """
+    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
+
+    release, pattern = _split(spec)
+    return release_ids(release, pattern) if release in get_pretrained_saes_directory() else {}
+
+
+def registered_names(spec: str, ids: Mapping[int, str]) -> str:
+    """All that sae-lens' registry calls the first of a set's dictionaries."""
+    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
+
+    release = spec.partition("/")[0]
+    known, first = get_pretrained_saes_directory()[release], next(iter(ids.values()))
+    return " ".join([release, first, known.saes_map[first], str((known.neuronpedia_id or {}).get(first) or "")])
 
 
 def release_ids(release: str, pattern: str = "") -> dict[int, str]:
@@ -121,16 +155,6 @@ def _ids(release: str) -> Sequence[str]:
     if not found:
         raise UserError(f"{release} holds no sae-lens folders: valid: folders with cfg.json")
     return found
-
-
-def _folders(root: str, pattern: str) -> Iterable[Path]:
-    """Folders with a sae-lens configuration below `root`, all or those that match the pattern."""
-    path = Path(root).expanduser()
-    below = f"{pattern.replace('{layer}', '[0-9]*')}/cfg.json" if pattern else "**/cfg.json"
-    folders = sorted(file.parent for file in path.glob(below))
-    if not folders:
-        raise UserError(f"no {below} in {root}: valid: folders with cfg.json and sae_weights.safetensors")
-    return folders
 
 
 def _on_disk(folder: Path, device: torch.device) -> Source:

@@ -2,7 +2,7 @@
 
 1. For each chunk of prompts, record clean and corrupt activations at every site that a basis reads or writes.
 2. Compute dm/dx once for each *field site*: sites joined by a linear map share one field, carried over by the
-   map's weights (neurons and MLP output, attention heads and attention output).
+   map's weights (neurons and MLP output, attention heads and attention output), as their records say (`models.sites`).
 3. For each basis, score(unit) = projection of the field on the unit x (corrupt - clean activation), summed over
    prompts at each slot, divided by the number of pairs; the same with what is left over for the error.
 
@@ -37,17 +37,15 @@ Field = Callable[[Model, Chunk, Sequence[Site]], Iterator[tuple[Site, Tensor]]]
 
 
 def field_site(model: Model, site: Site) -> tuple[Site, Tensor | None]:
-    """The site whose field serves `site`, and the weights W [width, d_model] with field(site) = field @ W.T."""
-    if site.kind in ("mlp_post", "attn_z"):
-        module = "mlp" if site.kind == "mlp_post" else "attn"
-        out = Site(site.layer, "mlp_out" if module == "mlp" else "attn_out")
-        if model.has_post_norm(out.kind):
-            out = Site(site.layer, "mlp_proj" if module == "mlp" else "attn_proj")
-        return out, model.projection(site.kind, site.layer)
-    if site.kind in ("mlp_proj", "attn_proj"):
-        out = Site(site.layer, "mlp_out" if site.kind == "mlp_proj" else "attn_out")
-        return (site if model.has_post_norm(out.kind) else out), None
-    return site, None
+    """The site whose field serves `site`, and the weights W [width, its width] with field(site) = field @ W.T."""
+    if not site.spec.feeds:
+        return site, None
+    fed = Site(site.layer, site.spec.feeds)
+    if not site.spec.through:
+        return (site, None) if model.post_norm(fed) else field_site(model, fed)
+    found, further = field_site(model, fed)
+    weight = model.projection(site.kind, site.layer)
+    return found, weight if further is None else weight @ further
 
 
 # -- the four fields -----------------------------------------------------------------------------------
@@ -122,8 +120,8 @@ def _step_gradients(model: Model, chunk: Chunk, site: Site, delta: Tensor, fract
     """Sum over `fractions` of dm/dx with `site` at clean + fraction * delta; all of them in one pass."""
     steps = len(fractions)
     prompts = chunk.prompts
-    # the residual stream after the block holds these sites' values as a summand: start there, not before
-    is_summand = site.kind in ("mlp_out", "resid_post") or (site.kind == "attn_out" and model.is_parallel)
+    # a pass can start behind the block where the stream there holds the site's value as a summand
+    is_summand = model.is_summand(site)
     base = chunk.clean[Site(site.layer, "resid_post") if is_summand else site]
     moved = (base + fractions.to(base.dtype)[:, None, None, None] * delta).flatten(0, 1)
     with torch.enable_grad():

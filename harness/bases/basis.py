@@ -26,11 +26,13 @@ class Basis(ABC):
     """A basis bound to one model. `has_error` is False where encode and lift lose nothing.
 
     `name` is set by `bind_basis`. `content` tells weights apart that one name may stand for, where that is so.
+    `is_control` is True where the basis shows what chance alone gives: it is never the best of a board.
     """
 
     name: str
     content: str = ""
     has_error: bool = True
+    is_control: bool = False
 
     @abstractmethod
     def layers(self) -> Sequence[int]:

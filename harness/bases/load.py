@@ -59,6 +59,8 @@ def bind_basis(name: str, factory: BasisFactory, model: Model) -> Basis:
                 f"basis '{name}': units of layer {layer} read {basis.read(layer)} and write "
                 f"{', '.join(map(str, basis.writes(layer)))}: valid: read layer {layer}, write it or later ones"
             )
+        if read_only := [site for site in basis.writes(layer) if site.spec.read_only]:
+            raise UserError(f"basis '{name}' writes {read_only[0]}, which can only be read")
     file = basis_file(name)
     basis.name = file[1] if file else name
     return basis

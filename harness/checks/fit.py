@@ -12,7 +12,7 @@ from torch import Tensor
 from basisbench.bases.basis import Basis
 from basisbench.circuits.ablation import UNITS_AT_ONCE
 from basisbench.models.adapter import Start
-from basisbench.models.sites import SITE_KINDS, Site
+from basisbench.models.sites import SITES, Site
 from basisbench.text.sample import Sample
 
 NOTHING_LEFT = 1e-6
@@ -123,10 +123,9 @@ def explains_better(sample: Sample, basis: Basis, shares: Mapping[int, float]) -
             continue
         pairs = [(Site(i, read.kind), Site(i, write.kind)) for i in range(model.n_layers)]
         if read == write:
-            pairs += [
-                (Site(read.layer, kind),) * 2 for kind in SITE_KINDS if model.width(kind) == model.width(read.kind)
-            ]
-        places[layer] = [pair for pair in pairs if pair[1] != write and all(map(model.has_site, pair))]
+            pairs += [(Site(read.layer, kind),) * 2 for kind in SITES]
+        there = [pair for pair in pairs if pair[1] != write and all(map(model.has_site, pair))]
+        places[layer] = [pair for pair in there if model.width(pair[0].kind) == model.width(read.kind)]
     read_at = sample.record({site for pairs in places.values() for pair in pairs for site in pair})
     found: dict[int, tuple[Site, float]] = {}
     for layer, pairs in places.items():

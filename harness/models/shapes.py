@@ -1,4 +1,4 @@
-"""The shape of a model, known without its weights: what estimates of time, memory and downloads need.
+"""The shape of a model, known without its weights: what outlines of bases and sizes of downloads need.
 
 1. A registered model and those of a small table: facts that their publishers state in ``config.json``.
 2. A local folder: its ``config.json``.
@@ -21,7 +21,7 @@ PLAIN_MLPS = ("gpt2", "gpt_neo", "gpt_neox", "gptj", "opt", "phi", "bloom", "fal
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides the number of operations of a pass; `itemsize` is bytes a weight as published."""
+    """What decides a model's widths and the number of its weights; `itemsize` is bytes a weight as published."""
 
     n_layers: int
     d_model: int
@@ -35,21 +35,16 @@ class Shape:
     itemsize: int = 2
 
     @property
-    def layer_weights(self) -> int:
-        """Weights of one block's linear maps, without norms and biases."""
-        attention = 2 * self.d_model * self.d_head * (self.n_heads + self.n_kv_heads)
-        return attention + (3 if self.gated else 2) * self.d_model * self.d_mlp
+    def d_heads(self) -> int:
+        """Width of all attention heads' outputs, side by side."""
+        return self.n_heads * self.d_head
 
     @property
     def n_weights(self) -> int:
-        """Weights of the model, without norms, biases and learnt positions."""
-        return self.n_layers * self.layer_weights + (1 if self.tied else 2) * self.vocabulary * self.d_model
-
-    def pass_operations(self, rows: int, positions: int) -> int:
-        """Multiply-adds of a forward pass over `rows` prompts of `positions` tokens; the head reads the last one."""
-        attended = 2 * positions * self.n_heads * self.d_head
-        blocks = rows * positions * self.n_layers * (self.layer_weights + attended)
-        return blocks + rows * self.vocabulary * self.d_model
+        """Weights of the model's linear maps and embeddings, without norms, biases and learnt positions."""
+        attention = 2 * self.d_model * self.d_head * (self.n_heads + self.n_kv_heads)
+        mlp = (3 if self.gated else 2) * self.d_model * self.d_mlp
+        return self.n_layers * (attention + mlp) + (1 if self.tied else 2) * self.vocabulary * self.d_model
 
 
 TABLE: Mapping[str, Shape] = {

@@ -23,10 +23,9 @@ from basisbench.bases.basis import Basis
 from basisbench.circuits.ablation import UNITS_AT_ONCE
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model, Norm
-from basisbench.models.sites import Site, SiteKind
+from basisbench.models.sites import SITES, Site
 
 FINAL_NORM = "ln_final"
-IN_THE_STREAM: tuple[SiteKind, ...] = ("resid_pre", "resid_post", "attn_out", "mlp_out")
 STANDING_OUT = 3
 """Tokens over which it is judged whether the first tokens stand out of the vocabulary."""
 
@@ -53,20 +52,22 @@ class Direct:
 def norms_on_the_way(model: Model, basis: Basis, layers: Sequence[int]) -> list[Norm]:
     """The norms between what units of `layers` write and the unembedding: post-norms of the sites, the final one."""
     sites = [field_site(model, site)[0] for layer in layers for site in basis.writes(layer)]
-    names = {post for site in sites if (post := _post_norm(site))}
+    names = {post for site in sites if (post := _post_norm(model, site))}
     return [norm for norm in model.norms if norm.name in names or norm.name == FINAL_NORM]
 
 
-def _post_norm(site: Site) -> str | None:
-    """The norm behind an output projection's site, None for a site in the stream.
+def _post_norm(model: Model, site: Site) -> str | None:
+    """The norm between a site and the stream, None for a site in the stream.
 
-    `field_site` returns the output projection's own site only where a norm follows it. Raises UserError for others.
+    `field_site` returns a site that feeds one in the stream only where a norm stands between. Raises UserError for
+    others.
     """
-    if site.kind in IN_THE_STREAM:
+    if site.spec.in_stream:
         return None
-    if site.kind not in ("mlp_proj", "attn_proj"):
-        raise UserError(f"units that write {site} have no direct path to the logits: valid: {', '.join(IN_THE_STREAM)}")
-    return f"blocks.{site.layer}.{'ln2' if site.kind == 'mlp_proj' else 'ln1'}_post"
+    if not site.spec.feeds or site.spec.through:
+        valid = ", ".join(kind for kind in SITES if SITES.get(kind).in_stream and not SITES.get(kind).read_only)
+        raise UserError(f"units that write {site} have no direct path to the logits: valid: {valid}")
+    return model.post_norm(Site(site.layer, site.spec.feeds))
 
 
 def through_norm(x: Tensor, norm: Norm, scale: float) -> Tensor:
@@ -87,7 +88,7 @@ def stream_directions(model: Model, basis: Basis, layer: int, units: Tensor, sca
         place, weight = field_site(model, site)
         rows = basis.lift(layer, site, ones, units)
         rows = (rows if weight is None else rows @ weight).float()
-        post = _post_norm(place)
+        post = _post_norm(model, place)
         total += rows if post is None else through_norm(rows, norms[post], scales[post])
     return total
 

@@ -36,7 +36,8 @@ from torch.overrides import TorchFunctionMode
 
 from basisbench.attribution.activations import MEMORY_BUDGET
 from basisbench.bases.basis import Basis
-from basisbench.models.adapter import HOOKS, Edit, Model
+from basisbench.models.adapter import Edit, Model
+from basisbench.models.sites import Site
 from basisbench.tracing.frozen import Frozen, freeze
 from basisbench.tracing.nodes import Units
 from basisbench.tracing.sources import Sources, find_sources
@@ -154,8 +155,8 @@ def _run(
         return edit
 
     # cuts come before the norms' own hooks: what a norm sees must lie behind the cut
-    cuts = [(f"blocks.{layer}.{HOOKS['resid_pre']}", enter(layer)) for layer in range(model.n_layers)]
-    cuts += [(f"blocks.{layer}.{HOOKS['resid_mid']}", middle(layer)) for layer in range(model.n_layers)]
+    cuts = [(model.hook_name(Site(layer, "resid_pre")), enter(layer)) for layer in range(model.n_layers)]
+    cuts += [(model.hook_name(Site(layer, "resid_mid")), middle(layer)) for layer in range(model.n_layers)]
     cuts.append(("ln_final.hook_in", enter(model.n_layers)))
     edits = [(basis.read(layer), read(layer)) for layer in basis.layers()]
     edits += [(site, leave(layer)) for layer, site in sources.leaf_site.items()]

@@ -13,11 +13,11 @@ from basisbench.bases.basis import Basis
 from basisbench.circuits.ranking import Ranking
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
-from basisbench.models.sites import SITE_KINDS, Site, SiteKind
+from basisbench.models.sites import Site
 
 NodeKind = Literal["embedding", "unit", "error", "other", "bias", "logit"]
-MLP_SITES: tuple[SiteKind, ...] = tuple(kind for kind in SITE_KINDS if kind in ("mlp_post", "mlp_proj", "mlp_out"))
-READ_SITES: tuple[SiteKind, ...] = ("resid_mid", "mlp_in", *MLP_SITES)
+MLP_SITES = ("mlp_post", "mlp_proj", "mlp_out")
+READ_SITES = ("resid_mid", "mlp_in", *MLP_SITES)
 
 
 @dataclass(frozen=True, order=True)
@@ -82,7 +82,7 @@ def ranked_nodes(ranking: Ranking, count: int) -> list[Node]:
 def check_nodes(nodes: Sequence[Node], basis: Basis, model: Model, n_positions: int) -> None:
     """Raise UserError for nodes that are not distinct units or errors, or a basis that does not split MLP outputs."""
     for layer in basis.layers():
-        sites: list[tuple[Site, tuple[SiteKind, ...]]] = [(basis.read(layer), READ_SITES)]
+        sites: list[tuple[Site, tuple[str, ...]]] = [(basis.read(layer), READ_SITES)]
         sites += [(site, MLP_SITES) for site in basis.writes(layer)]
         for site, valid in sites:
             if site.kind not in valid:

@@ -12,9 +12,9 @@ from torch import Tensor
 from basisbench.bases.packing import Dictionary, Kind
 from basisbench.models.adapter import Edit, Model, Start
 from basisbench.models.recording import _last, next_token_loss
-from basisbench.models.sites import Site, SiteKind
+from basisbench.models.sites import Site
 
-READS: Mapping[Kind, SiteKind] = {"sae": "mlp_out", "transcoder": "mlp_in"}
+READS: Mapping[Kind, str] = {"sae": "mlp_out", "transcoder": "mlp_in"}
 ROWS_A_PASS = 8
 HELD_OUT_ROWS = 256
 LOSS_ROWS = 16
@@ -38,7 +38,7 @@ class Quality:
     dead: int
 
 
-def mlp_activations(model: Model, tokens: Tensor, sites: Sequence[SiteKind]) -> dict[Site, Tensor]:
+def mlp_activations(model: Model, tokens: Tensor, sites: Sequence[str]) -> dict[Site, Tensor]:
     """Activations [rows * (length - 1), d_model] in float32 at `sites` of every layer, first positions left out.
 
     `tokens` [rows, length].
@@ -70,7 +70,7 @@ def evaluate(
     """
     rows = held_out[:HELD_OUT_ROWS].to(model.device).long()
     say(f"evaluating {len(dictionaries)} dictionaries on {rows.shape[0] * (rows.shape[1] - 1):,} held-out tokens")
-    sites: list[SiteKind] = ["mlp_out", *(READS[kind] for kind, _ in dictionaries)]
+    sites = ["mlp_out", *(READS[kind] for kind, _ in dictionaries)]
     moments = {layer: _Sums() for _, layer in dictionaries}
     errors = {key: _Sums() for key in dictionaries}
     active = {key: _Sums() for key in dictionaries}
@@ -141,7 +141,7 @@ def _recovered(
     }
 
 
-def _splice(layer: int, read: SiteKind, write: Callable[[Tensor], Tensor]) -> list[tuple[Site, Edit]]:
+def _splice(layer: int, read: str, write: Callable[[Tensor], Tensor]) -> list[tuple[Site, Edit]]:
     """Edits that put `write` of what is read in place of the MLP's output, save at the first position."""
     seen: list[Tensor] = []
 

@@ -23,7 +23,7 @@ from basisbench.errors import UserError
 from basisbench.models.adapter import Model
 from basisbench.models.loading import load_model
 from basisbench.models.names import resolve_model
-from basisbench.models.sites import Site, SiteKind
+from basisbench.models.sites import Site
 from basisbench.tracking.live import start_live
 from basisbench.training.card import write_card
 from basisbench.training.checkpoint import load_checkpoint, save_checkpoint
@@ -140,10 +140,10 @@ def _trained(work: Path, config: TrainConfig, model: Model, contexts: Contexts, 
 def _stacks(config: TrainConfig, model: Model, read: Callable[[int], dict[Site, Tensor]]) -> list[Stack]:
     """Untrained dictionaries, centred and scaled by the first batches."""
     everywhere = range(model.n_layers)
-    sites: list[SiteKind] = list(dict.fromkeys(["mlp_out", *(READS[kind] for kind in config.kinds)]))
+    sites = list(dict.fromkeys(["mlp_out", *(READS[kind] for kind in config.kinds)]))
     batches = [read(step) for step in range(min(BATCHES_FOR_MOMENTS, config.steps))]
     moments = {s: Moments.of(_side_by_side(batch, everywhere, s) for batch in batches) for s in sites}
-    width = config.width or model.width("mlp_post")
+    width = config.width or model.d_mlp
     n = 1 if model.device.type == "cpu" else model.n_layers
     return [
         Stack(
@@ -159,7 +159,7 @@ def _stacks(config: TrainConfig, model: Model, read: Callable[[int], dict[Site, 
     ]
 
 
-def _side_by_side(activations: Mapping[Site, Tensor], layers: Sequence[int], kind: SiteKind) -> Tensor:
+def _side_by_side(activations: Mapping[Site, Tensor], layers: Sequence[int], kind: str) -> Tensor:
     return torch.stack([activations[Site(layer, kind)] for layer in layers])
 
 

@@ -14,7 +14,7 @@ from basisbench.bases.basis import Basis
 from basisbench.bases.load import load_basis
 from basisbench.errors import UserError
 from basisbench.models.adapter import Edit, Model, Start
-from basisbench.models.sites import Site, SiteKind
+from basisbench.models.sites import Site
 from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from toys.models import ARCHITECTURES, LAYERS, pair_rows, prompt_set, random_hf
@@ -92,7 +92,7 @@ def test_scores_equal_single_full_passes(architecture: str, tiny: Callable[[str]
 
 @pytest.mark.parametrize("kind", ["mlp_out", "resid_post", "attn_out"])
 def test_ig_sums_to_the_effect_of_the_whole_site_as_steps_grow(
-    kind: SiteKind, tiny: Callable[[str], Model], monkeypatch: pytest.MonkeyPatch
+    kind: str, tiny: Callable[[str], Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny("llama")
     prompts = prompt_set(model, pair_rows(4))

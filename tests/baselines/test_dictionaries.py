@@ -22,7 +22,7 @@ from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import rank_nodes
 from basisbench.errors import UserError
 from basisbench.models.adapter import Edit, Model
-from basisbench.models.sites import Site, SiteKind
+from basisbench.models.sites import Site
 from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.values import ErrorTreatment
@@ -173,7 +173,7 @@ def test_centred_weights_are_honoured_where_norms_centre(tiny: Make, tmp_path: P
     ],
 )
 def test_sites_come_from_the_metadata(
-    hook: str, metadata: dict[str, str], kind: SiteKind, layer: int, tiny: Make, tmp_path: Path
+    hook: str, metadata: dict[str, str], kind: str, layer: int, tiny: Make, tmp_path: Path
 ) -> None:
     settings = {"d_in": 40} if kind == "mlp_post" else {}
     save_dictionary(tmp_path, Variant("standard", hook, settings), 1, **metadata)
@@ -193,7 +193,7 @@ def test_sites_come_from_the_metadata(
     ],
 )
 def test_transcoders_read_the_mlps_input(
-    hook: str, metadata: dict[str, Any], kind: SiteKind, tiny: Make, tmp_path: Path
+    hook: str, metadata: dict[str, Any], kind: str, tiny: Make, tmp_path: Path
 ) -> None:
     save_dictionary(tmp_path, Variant("transcoder", hook), 2, **metadata)
     basis = dictionary_basis("transcoder", str(tmp_path), tiny("gemma2"))
@@ -516,8 +516,8 @@ def test_an_empty_option_means_the_embedded_set(tiny: Make, tmp_path: Path, monk
         save_dictionary(tmp_path / ("transcoder" if variant.is_transcoder else "sae"), variant, 0)
     with pytest.raises(UserError, match="sae alone means the dictionaries of smollm2-135m"):
         sae(tiny("llama"), "")
-    monkeypatch.setattr("basisbench.baselines.packed.MODEL", tiny("llama").name)
-    monkeypatch.setattr("basisbench.baselines.packed.unpack", lambda kind, say: tmp_path / kind)
+    monkeypatch.setattr("basisbench.baselines.dictionaries.family.MODEL", tiny("llama").name)
+    monkeypatch.setattr("basisbench.baselines.dictionaries.family.unpack", lambda kind, say: tmp_path / kind)
     assert (sae(tiny("llama"), "").name, transcoder(tiny("llama"), "").name) == ("sae", "transcoder")
     assert transcoder(tiny("llama"), "").read(0) == Site(0, "mlp_in")
     assert sae(tiny("llama"), str(tmp_path / "sae")).name == f"sae:{tmp_path / 'sae'}"

@@ -21,7 +21,7 @@ from basisbench.bases.packing import Dictionary, Kind, from_int8, to_int8
 from basisbench.errors import UserError
 from basisbench.models import wheels
 from basisbench.models.adapter import Model
-from basisbench.models.sites import Site, SiteKind
+from basisbench.models.sites import Site
 from basisbench.training import pack
 from basisbench.training.settings import TrainConfig
 from basisbench.training.trainer import train
@@ -263,7 +263,7 @@ def test_packing_a_training_keeps_its_quality(
             bound = ours.w_dec.abs().amax(1, keepdim=True) / 254 + 1e-6
             assert ((ours.w_dec - theirs.w_dec).abs() <= bound).all()
             assert torch.equal(ours.threshold, theirs.threshold)
-            read: SiteKind = "mlp_out" if kind == "sae" else "mlp_in"
+            read = "mlp_out" if kind == "sae" else "mlp_in"
             assert (basis.read(layer), *basis.writes(layer)) == (Site(layer, read), Site(layer, "mlp_out"))
             x = torch.randn(7, 24)
             torch.testing.assert_close(basis.encode(layer, x), theirs.encode(x))

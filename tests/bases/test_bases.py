@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from basisbench import UserError, load_basis
-from basisbench.bases import basis as bases
+from basisbench.bases import load
 from basisbench.bases.basis import BASES
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
@@ -188,7 +188,7 @@ def test_an_installed_package_adds_a_basis(tiny: Tiny, tmp_path: Path, monkeypat
     (tmp_path / "their_package-1.0.dist-info" / "entry_points.txt").write_text(
         "[basisbench.bases]\ntheirs = their_package:Own\nbroken = their_package:Missing\n"
     )
-    monkeypatch.setattr(bases, "BASES", replace(BASES, entries=dict(BASES.entries)))
+    monkeypatch.setattr(load, "BASES", replace(BASES, entries=dict(BASES.entries)))
     assert "unknown basis 'theirs'" in refusal("theirs", tiny("llama"))
     monkeypatch.syspath_prepend(tmp_path)
     basis = load_basis("theirs", tiny("llama"))

@@ -1,4 +1,4 @@
-"""How long it takes to plan and estimate 10,000 cells; nothing here asserts a time.
+"""How long it takes to plan 10,000 cells; nothing here asserts a time.
 
 Run alone on a quiet machine: ``pytest tests/benchmarks/test_plan_speed.py -s``.
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from basisbench import make_config
-from basisbench.grid.estimate import estimate
-from basisbench.grid.outlook import lines
+from basisbench.cli.outlook import lines
+from basisbench.grid.outlook import look_ahead
 
 pytestmark = pytest.mark.benchmark
 TASKS = [
@@ -29,8 +29,8 @@ def test_how_long_planning_ten_thousand_cells_takes(tmp_path: Path) -> None:
         }
     )  # fmt: skip
     began = time.perf_counter()
-    found = estimate(config)
+    found = look_ahead(config)
     printed = "\n".join(lines(found))
     taken = time.perf_counter() - began
     assert sum(model.cells for model in found.models) == 10_000
-    print(f"\n10,000 cells planned and estimated in {taken:.1f} s\n{printed}")
+    print(f"\n10,000 cells planned in {taken:.1f} s\n{printed}")

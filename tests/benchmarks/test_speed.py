@@ -71,7 +71,7 @@ def parameters(model: Model, layer: int) -> int:
 
 
 def some_layers(name: str, kind: str, model: Model, width: int) -> Basis:
-    return LinearBasis(name, [Site(layer, kind) for layer in LAYERS], width)  # type: ignore[arg-type]  # a site kind
+    return LinearBasis(name, [Site(layer, kind) for layer in LAYERS], width)
 
 
 def score(method: str, model: Model, prompts: PromptSet, bases: Sequence[Basis]) -> Callable[[], dict[int, Tensor]]:

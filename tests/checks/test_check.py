@@ -25,7 +25,7 @@ from basisbench.circuits.splice import Splice
 from basisbench.cli import app
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
-from basisbench.models.sites import Site, SiteKind, layer_ranges
+from basisbench.models.sites import Site, layer_ranges
 from basisbench.text import sample
 from basisbench.text.sample import CONTEXT, LOSS_ROWS, Sample
 from toys.models import ARCHITECTURES, LAYERS, VOCABULARY
@@ -61,7 +61,7 @@ class Variant:
 
     architecture: str
     hook: str = "hook_mlp_out"
-    kind: SiteKind = "mlp_out"
+    kind: str = "mlp_out"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -87,7 +87,7 @@ CODES = Variant("topk", settings={"k": 1})
 STREAM_CODES = Variant("topk", "hook_resid_post", "resid_post", {"k": 1})
 
 
-def activations(model: Model, kind: SiteKind) -> list[Tensor]:
+def activations(model: Model, kind: str) -> list[Tensor]:
     """Activations [rows, positions, width] by layer, the first position left out, by a pass of the whole model."""
     read = Sample.of(model, [speech(model)]).record([Site(layer, kind) for layer in range(LAYERS)])
     return [read[Site(layer, kind)][:, 1:] for layer in range(LAYERS)]

@@ -1,4 +1,4 @@
-"""Every board in ``boards/``, dry-run offline: names against sae-lens' registry, cells, hours, bytes."""
+"""Every board in ``boards/``, dry-run offline: names against sae-lens' registry, cells, bytes."""
 
 import socket
 import sys
@@ -10,13 +10,11 @@ from basisbench import cli, make_config
 from basisbench.baselines.dictionaries.sources import release_ids
 from basisbench.checks.baseline import Baseline
 from basisbench.grid.config import RunConfig
-from basisbench.grid.estimate import estimate
-from basisbench.grid.rates import Rate
+from basisbench.grid.outlook import look_ahead
 from basisbench.models.shapes import TABLE
 
 ROOT = Path(__file__).parents[2]
 BOARDS = sorted((ROOT / "boards").glob("*.yaml"))
-RATE = Rate(5e10, "a machine with two cores")
 
 
 @pytest.fixture(autouse=True)
@@ -39,25 +37,27 @@ def test_the_boards_are_those_that_are_promised() -> None:
 
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
-def test_a_board_is_planned_offline_with_plausible_estimates(path: Path) -> None:
+def test_a_board_is_planned_offline(path: Path) -> None:
     config = make_config({}, path)
-    found = estimate(config, RATE)
+    found = look_ahead(config)
     (model,) = found.models
     shape = TABLE[model.model]
-    assert model.cells == model.left >= 32
-    seconds = found.seconds(model)
-    assert seconds is not None
-    assert model.taken is not None
-    # at the speed of a small machine: a cell of a 135M model takes seconds, one of an 8B model hours
-    assert 1 < seconds / model.cells < 8 * 3600
-    assert shape.n_weights * 2 < model.taken.memory < 80e9
+    assert model.cells == len(model.left) >= 32
+    assert model.hours is None
     assert 5e4 < found.result_bytes < 1e6
-    for basis in config.bases:
+    assert model.download.known >= (98_362_432 if model.model == "smollm2-135m" else 2 * shape.n_weights)
+    assert set(model.outlines) == set(config.bases)
+    for basis, told in model.outlines.items():
         kind, _, spec = basis.partition(":")
+        assert told.layers == tuple(range(shape.n_layers))
+        assert told.writes
         if kind in ("sae", "transcoder") and spec:
             release, _, pattern = spec.partition("/")
             assert list(release_ids(release, pattern)) == list(range(shape.n_layers))
-            assert model.taken.download > 8 * shape.d_model * 10_000 * shape.n_layers
+            # only of Hanna's transcoders the width is stated nowhere here
+            assert model.download.all == ("mwhanna" not in basis)
+            if told.download is not None:
+                assert model.download.known > told.download > 8 * shape.d_model * 10_000 * shape.n_layers
     # each begins with what it is and how it is run
     text = path.read_text()
     assert text.startswith("# ")
@@ -122,7 +122,7 @@ def test_the_embedded_board_has_the_tasks_that_the_model_can_do() -> None:
     report = Baseline.model_validate_json((ROOT / "results" / "baseline" / "baseline.json").read_bytes())
     can = {row.task for row in report.tasks if row.can}
     assert set(config.tasks) == can
-    (model,) = estimate(config, RATE).models
+    (model,) = look_ahead(config).models
     # 16 tasks, three seeds: relp in all five bases, atp and ig in four, random in one
     assert model.cells == 16 * 3 * (5 + 4 + 4 + 1)
     sites = make_config({}, ROOT / "boards" / "embedded-sites.yaml")

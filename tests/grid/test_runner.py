@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from basisbench.grid import cells
 from basisbench.grid import run as runner
 from basisbench.grid.cells import content_hash
 from basisbench.grid.run import RunReport
-from basisbench.models import adapter
+from basisbench.models.sites import SITES
 from basisbench.progress import say_nothing
 from toys.models import pair_rows, random_hf, write_task
 
@@ -380,7 +381,7 @@ def test_a_malformed_row_is_named_with_its_line(run: Run, tmp_path: Path) -> Non
 def test_a_site_that_the_model_lacks_is_one_line(
     run: Run, basis_file: Path, monkeypatch: pytest.MonkeyPatch, name: str, expected: str
 ) -> None:
-    monkeypatch.setattr(adapter, "HOOKS", {**adapter.HOOKS, "mlp_in": "mlp.no_such_hook"})
+    monkeypatch.setitem(SITES.entries, "mlp_in", replace(SITES.get("mlp_in"), hook="mlp.no_such_hook"))
     with pytest.raises(UserError) as caught:
         run(bases=f"{basis_file}:{name}")
     assert expected in one_line(caught)
@@ -496,6 +497,7 @@ def test_a_full_disk_keeps_what_is_there_and_the_next_run_goes_on(
 # The basis sends the signal itself, from inside a pass, once two results are there.
 SIGNALLING = """
 import os, signal
+from dataclasses import replace
 from pathlib import Path
 from basisbench import LinearBasis, Site
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from basisbench.errors import UserError
-from basisbench.models.adapter import HOOKS, Edit, Model, Start
-from basisbench.models.sites import Site
+from basisbench.models.adapter import Edit, Model, Start
+from basisbench.models.sites import SITES, Site
 from toys.models import ARCHITECTURES, LAYERS, VOCABULARY, random_hf
 
 pytestmark = pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -27,7 +27,7 @@ def run_all(model: Model) -> dict[Site, Tensor]:
     def keep(site: Site) -> Edit:
         return lambda x: stored.update({site: x})
 
-    sites = [Site(layer, kind) for layer in range(LAYERS) for kind in HOOKS if model.has_site(Site(layer, kind))]
+    sites = [Site(layer, kind) for layer in range(LAYERS) for kind in SITES if model.has_site(Site(layer, kind))]
     with torch.no_grad():
         model.forward(ids, last, edits=[(site, keep(site)) for site in sites])
     return stored
@@ -90,9 +90,9 @@ def test_projection_weights_carry_site_to_site(architecture: str, tiny: Callable
     model, stored = tiny(architecture), run_all(tiny(architecture))
     for layer in range(LAYERS):
         for source, target in (("mlp_post", "mlp_proj"), ("attn_z", "attn_proj")):
-            weight = model.projection(source, layer)  # type: ignore[arg-type]  # both are site kinds
-            x = stored[Site(layer, source)]  # type: ignore[arg-type]
-            y = stored[Site(layer, target)]  # type: ignore[arg-type]
+            weight = model.projection(source, layer)
+            x = stored[Site(layer, source)]
+            y = stored[Site(layer, target)]
             bias = y[0, 0] - x[0, 0] @ weight
             torch.testing.assert_close(x @ weight + bias, y, atol=1e-5, rtol=1e-5)
 

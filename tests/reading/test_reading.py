@@ -16,8 +16,8 @@ from basisbench.attribution import load_method
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import load_basis
 from basisbench.errors import UserError
-from basisbench.models.adapter import HOOKS, Edit, Model
-from basisbench.models.sites import Site, SiteKind
+from basisbench.models.adapter import Edit, Model
+from basisbench.models.sites import Site
 from basisbench.progress import silent
 from basisbench.prompts.selection import load_prompts
 from basisbench.reading import default_texts, named_texts, read_units
@@ -43,7 +43,7 @@ DICTIONARIES = ("sae", "topk", "transcoder", "clt")
 # -- the direct path -----------------------------------------------------------------------------------
 
 
-def directions(name: str, basis: Basis, layer: int, folder: Path) -> tuple[SiteKind, list[Tensor]]:
+def directions(name: str, basis: Basis, layer: int, folder: Path) -> tuple[str, list[Tensor]]:
     """Where units of `layer` write, and the directions [units, width] for it and each later layer, from the weights."""
     if name == "clt":
         decoder = save_clt(folder)[f"W_dec_{layer}"]
@@ -66,7 +66,7 @@ def logits_added(model: Model, clean: Clean, site: Site, direction: Tensor) -> T
         hooks.append((f"{name}.hook_out", lambda _, name=name: clean.scaled(name, inputs[name])))  # type: ignore[misc]
     kept: list[tuple[Site, Edit]] = []
     if site.kind == "attn_z":  # the MLP of this layer must not see it
-        held = clean.seen[f"blocks.{site.layer}.{HOOKS['mlp_proj']}"]
+        held = clean.seen[model.hook_name(Site(site.layer, "mlp_proj"))]
         kept.append((Site(site.layer, "mlp_proj"), lambda _: held))
     tokens, last = torch.tensor([TOKENS]), torch.tensor([len(TOKENS) - 1])
     with torch.no_grad():
@@ -116,7 +116,7 @@ def test_the_direct_path_is_what_the_model_does_with_norms_held(
     found = direct_effects(model, basis, LAST, units, reading.scales, 7)
     clean = Clean(model)
     if name == "rotated_neurons":
-        kind: SiteKind = "mlp_post"
+        kind = "mlp_post"
         rows = load_basis(name, model)._directions(LAST)  # type: ignore[attr-defined]
     else:
         kind, (rows,) = directions(name, basis, LAST, tmp_path)

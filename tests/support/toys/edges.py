@@ -11,7 +11,7 @@ from torch import Tensor
 from basisbench.baselines.cross_layer import clt
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import load_basis
-from basisbench.models.adapter import HOOKS, Edit, Model
+from basisbench.models.adapter import Edit, Model
 from basisbench.models.sites import Site
 from toys.cross_layer import save_clt
 from toys.dictionaries import Variant, basis_of
@@ -103,7 +103,7 @@ class Clean:
                 (f"{block}.ln2.hook_in", partial(keep, mid, layer)),
                 (f"{block}.mlp.hook_in", partial(keep, mlp_in, layer)),
             ]
-            hook = HOOKS["mlp_post" if Site(layer, "mlp_post") in changes else "mlp_out"]
+            hook = "mlp.out.hook_in" if Site(layer, "mlp_post") in changes else "hook_mlp_out"
             change = sum(x for site, x in changes.items() if site.layer == layer)
             hooks.append((f"{block}.{hook}", partial(put, self.seen[f"{block}.{hook}"] + change)))
         hidden = self.run(hooks)
