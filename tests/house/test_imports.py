@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 # bottom to top: a room imports from itself and from rooms before it (docs/architecture.md)
 ROOMS = (
     *("errors", "values", "progress", "registry", "user_code", "cache", "settings"),
-    *("measures", "models", "tasks", "prompts", "bases", "attribution", "circuits", "results", "text", "checks"),
+    *("measures", "models", "tasks", "prompts", "bases", "circuits", "attribution", "results", "text", "checks"),
     *("leaderboard", "figures", "tracking", "training", "reading", "tracing", "steering"),
     *("grid", "engines", "submissions", "pages", "cli"),
 )
