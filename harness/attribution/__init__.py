@@ -1,7 +1,8 @@
 """Attribution methods behind one interface; importing this package registers the built-in ones."""
 
 from basisbench.attribution import controls, exact, fields
-from basisbench.attribution.methods import METHODS, Method, Scores, load_method
+from basisbench.attribution.methods import METHODS, Method, load_method
+from basisbench.circuits.scores import Scores
 from basisbench.progress import Progress, silent
 
 __all__ = [

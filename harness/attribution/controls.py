@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from basisbench.attribution.activations import Chunk, chunks
-from basisbench.attribution.methods import METHODS, Scores, no_option
+from basisbench.attribution.methods import METHODS, no_option
 from basisbench.bases.basis import Basis, sites_of
+from basisbench.circuits.scores import Scores
 from basisbench.models.adapter import Model
 from basisbench.progress import Progress
 from basisbench.prompts.prompt_set import PromptSet

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from basisbench.attribution.activations import MEMORY_BUDGET, Chunk, chunks
 from basisbench.attribution.fields import FieldMethod, atp
-from basisbench.attribution.methods import METHODS, Scores
+from basisbench.attribution.methods import METHODS
 from basisbench.bases.basis import Basis, sites_of
+from basisbench.circuits.scores import Scores
 from basisbench.errors import UserError
 from basisbench.models.adapter import Edit, Model, Start
 from basisbench.models.sites import Site

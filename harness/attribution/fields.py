@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from basisbench.attribution.activations import MEMORY_BUDGET, Chunk, chunks
-from basisbench.attribution.methods import METHODS, Scores, no_option
+from basisbench.attribution.methods import METHODS, no_option
 from basisbench.attribution.relp import relp_hooks
 from basisbench.bases.basis import Basis, sites_of
+from basisbench.circuits.scores import Scores
 from basisbench.errors import UserError
 from basisbench.models.adapter import Edit, Model, Start
 from basisbench.models.recording import keeping

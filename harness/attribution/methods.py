@@ -4,38 +4,16 @@ A method turns discovery prompts into scores for any number of bases at once, so
 (passes, recordings, gradient fields) is computed once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import torch
-from torch import Tensor
-
 from basisbench.bases.basis import Basis
+from basisbench.circuits.scores import Scores
 from basisbench.errors import UserError, unknown_name
 from basisbench.models.adapter import Model
 from basisbench.progress import Progress
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.registry import Registry
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of a basis' nodes: for each layer float32 [n_slots, units], with the error's score as a last
-    column where the basis has an error. Averaged over discovery pairs; corrupt minus clean, so a negative score
-    helps the clean answer.
-    """
-
-    basis: str
-    by_layer: Mapping[int, Tensor]
-
-    def __post_init__(self) -> None:
-        for layer, scores in self.by_layer.items():
-            if not torch.isfinite(scores).all():
-                raise UserError(
-                    f"scores of basis '{self.basis}' hold NaN or infinity in layer {layer}: "
-                    "try --dtype float32, or another method"
-                )
 
 
 class Method(Protocol):

@@ -8,12 +8,12 @@ from basisbench.bases.basis import BASES, Basis, BasisFactory
 from basisbench.bases.user_file import basis_from_file
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
+from basisbench.user_code import file_and_name
 
 
 def basis_file(name: str) -> tuple[Path, str] | None:
-    """Return the file and the attribute that ``path/to/file.py:Name`` stands for, None for any other name."""
-    path, _, attribute = name.rpartition(":")
-    return (Path(path), attribute) if path.endswith(".py") else None
+    """The file and the attribute that ``path/to/file.py:Name`` stands for (see `user_code.file_and_name`)."""
+    return file_and_name("basis", name)
 
 
 def find_basis(name: str) -> BasisFactory:
@@ -23,8 +23,6 @@ def find_basis(name: str) -> BasisFactory:
 
     Raises UserError for an unknown name and for a file that cannot be imported.
     """
-    if name.endswith(".py"):
-        raise UserError(f"basis '{name}' names no class or function: valid: path/to/file.py:Name")
     if file := basis_file(name):
         return basis_from_file(*file)
     base, _, option = name.partition(":")

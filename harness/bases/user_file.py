@@ -4,19 +4,15 @@ A mistake in someone's first basis must not become a wrong number, nor a traceba
 raises is one line that names the file's own line, and one layer is compared with what `bases.basis.Basis` promises.
 """
 
-import sys
-import traceback
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import module_from_spec
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from basisbench.bases.basis import Basis, BasisFactory
-from basisbench.errors import UserError, unknown_name
+from basisbench.errors import UserError
 from basisbench.models.adapter import Model
+from basisbench.user_code import RAISED, from_file, reason_in
 
 TOLERANCE = 1e-3
 
@@ -27,11 +23,7 @@ def basis_from_file(path: Path, attribute: str) -> BasisFactory:
     Raises UserError for a file that is missing or fails to import and for a name that it does not define; the
     returned factory does if the user's fails or its basis breaks a promise.
     """
-    module = _imported(path)
-    if attribute not in vars(module):
-        own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-        raise unknown_name(f"name in {path}", attribute, own)
-    made: BasisFactory = getattr(module, attribute)
+    made: BasisFactory = from_file(path, attribute)  # type: ignore[assignment]  # what it returns is checked
 
     def factory(model: Model) -> Basis:
         try:
@@ -45,36 +37,11 @@ def basis_from_file(path: Path, attribute: str) -> BasisFactory:
                 raise UserError(f"basis '{attribute}', layer {layer}: {broken}")
         except UserError:
             raise
-        except Exception as error:  # whatever the user's code raises is the user's to read
-            raise UserError(f"basis '{attribute}' failed: {_reason(error, path)}") from error
+        except RAISED as error:
+            raise UserError(f"basis '{attribute}' failed: {reason_in(path, error)}") from error
         return basis
 
     return factory
-
-
-def _imported(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise UserError(f"no file {path}: valid: path/to/file.py:Name")
-    # under a name of its own: a file called numpy.py must not become numpy
-    loader = SourceFileLoader(f"_basis_file_{path.stem}", str(path))
-    module = module_from_spec(ModuleSpec(loader.name, loader, origin=str(path)))
-    module.__file__ = str(path)
-    sys.modules[loader.name] = module  # dataclasses look their module up there
-    try:
-        # compiled from the text that was hashed: cached bytecode would hide a change of equal size within a second
-        exec(loader.source_to_code(path.read_bytes(), str(path)), vars(module))
-    except (Exception, SystemExit) as error:  # whatever the user's file raises is the user's to read
-        raise UserError(f"{path} failed to import: {_reason(error, path)}") from error
-    return module
-
-
-def _reason(error: BaseException, path: Path) -> str:
-    """One line: the error, and where in `path` it came from."""
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == path.name
-    ]
-    where = f" (line {lines[-1]})" if lines else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
 def broken_promise(basis: Basis, model: Model, layer: int, x: Tensor | None = None) -> str | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from basisbench.bases.basis import Basis
 from basisbench.circuits.ablation import reference
-from basisbench.circuits.ranking import LayerNodes
+from basisbench.circuits.gates import LayerGates, LayerNodes
 from basisbench.circuits.splice import Splice
 from basisbench.models.adapter import Model, Start
 from basisbench.models.recording import record
@@ -60,10 +60,10 @@ def splice_change(model: Model, basis: Basis, layer: int, tokens: Tensor) -> tup
     )
     alone = only_layer(basis, layer)
     n_units = basis.n_units(layer)
-    first_place = torch.zeros(length, n_units, dtype=torch.long, device=model.device)
-    nodes = {layer: LayerNodes(torch.arange(n_units, device=model.device), first_place, torch.zeros_like(places))}
-    values = reference(model, prompts, alone, nodes, "mean", None, 0)
-    splice = Splice(model, alone, nodes, prompts.slot, values, torch.ones_like(last[:1]), False, "keep")
+    units = torch.arange(n_units, device=model.device)
+    values = reference(model, prompts, alone, {layer: LayerNodes(units, True)}, "mean", None, 0)
+    kept = torch.ones(1, length, n_units, dtype=torch.bool, device=model.device)
+    splice = Splice(model, alone, {layer: LayerGates(units, units, kept, None)}, prompts.slot, values, error="keep")
     begin = entry(basis, layer)
     before, _ = record(model, tokens, last, [Site(begin, "resid_pre")])
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from basisbench.bases.basis import Basis, sites_of
-from basisbench.circuits.ranking import NEVER, LayerNodes
+from basisbench.circuits.gates import LayerNodes
 from basisbench.errors import unknown_name
 from basisbench.models.adapter import Model, Prefix
 from basisbench.models.recording import record
@@ -90,7 +90,7 @@ def _error_sites(basis: Basis, nodes: Mapping[int, LayerNodes], error: ErrorTrea
         return set()
     if error != "score":
         return {site for layer in basis.layers() for site in basis.writes(layer)}
-    return {basis.writes(layer)[0] for layer, held in nodes.items() if (held.error_place < NEVER).any()}
+    return {basis.writes(layer)[0] for layer, held in nodes.items() if held.error}
 
 
 def reference(
@@ -109,7 +109,7 @@ def reference(
     `resample`: another prompt's corrupt run (`donors`); `counterfactual`: the pair's own corrupt run. A unit's
     mean is the mean of its activations, not the activation at the mean.
 
-    Under `score` what all units write is worked out only in layers whose error is ranked, elsewhere in all.
+    Under `score` what all units write is worked out only in layers whose error is among `nodes`, else in all.
 
     Memory law: ``4 U S (sum of written widths + K)`` bytes, U prompts of S tokens, K units that are ever kept, and
     UNITS_AT_ONCE activations; the recording it is made from holds the read widths as well.

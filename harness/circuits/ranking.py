@@ -1,19 +1,16 @@
 """From scores to circuits: a ranking of nodes, whose first k are the circuit of size k."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from basisbench.attribution.methods import Scores
 from basisbench.bases.basis import Basis
+from basisbench.circuits.circuit import Circuit, Circuits
+from basisbench.circuits.scores import Scores
 from basisbench.errors import UserError
 from basisbench.values import LARGEST, ErrorTreatment, Positions, Rank
-
-NEVER = 2**62
-"""The place in the ranking of a node that is in no circuit."""
 
 
 @dataclass(frozen=True)
@@ -31,28 +28,14 @@ class Ranking:
     total: int
     pooled: bool
 
-    @cached_property
-    def distinct_units(self) -> Tensor:
-        """How many distinct (layer, unit) stand among the first i + 1 nodes, errors not counted, [R]."""
-        seen: set[tuple[int, int]] = set()
-        counts = []
-        nodes = zip(self.layer.tolist(), self.unit.tolist(), self.is_error.tolist(), strict=True)
-        for layer, unit, error in nodes:
-            if not error:
-                seen.add((layer, unit))
-            counts.append(len(seen))
-        return torch.tensor(counts)
+    def holds(self, size: int) -> bool:
+        """Whether so many nodes are ranked."""
+        return size <= len(self.layer)
 
-
-@dataclass(frozen=True)
-class LayerNodes:
-    """A layer's ranked nodes: `units` [K], the `place` of each in the ranking by slot [n_slots, K], and the
-    place of the layer's error [n_slots]; NEVER where a node is not ranked.
-    """
-
-    units: Tensor
-    place: Tensor
-    error_place: Tensor
+    def circuit(self, size: int) -> Circuit:
+        """The circuit of a size: the first `size` nodes."""
+        layer, slot, unit, is_error = (part[:size] for part in (self.layer, self.slot, self.unit, self.is_error))
+        return Circuit(layer, slot, torch.where(is_error, -1, unit))
 
 
 def rank_nodes(
@@ -91,29 +74,15 @@ def rank_nodes(
     return Ranking(layer_, slot_, unit_, score_, is_error, total, positions == "pooled")
 
 
-def check_sizes(sizes: Sequence[int], ranking: Ranking) -> list[int]:
+def check_sizes(sizes: Sequence[int], circuits: Ranking | Circuits) -> list[int]:
     """The realised sizes: those below the number of nodes there are. Raises UserError if there is none."""
-    realised = sorted({size for size in sizes if 0 < size <= len(ranking.layer) and size < ranking.total})
+    realised = sorted({size for size in sizes if 0 < size < circuits.total and circuits.holds(size)})
     if not realised:
-        raise UserError(f"no circuit size in {list(sizes)} is valid: from 1 to {ranking.total - 1:,} nodes")
+        raise UserError(f"no circuit size in {list(sizes)} is valid: from 1 to {circuits.total - 1:,} nodes")
     return realised
 
 
-def nodes_by_layer(ranking: Ranking, basis: Basis, n_slots: int, device: torch.device) -> Mapping[int, LayerNodes]:
-    """Arrange a ranking by layer for splicing; layers without a ranked node are left out."""
-    result = {}
-    for layer in sorted(set(ranking.layer.tolist())):
-        places = (ranking.layer == layer).nonzero()[:, 0]
-        slots, units, errors = ranking.slot[places], ranking.unit[places], ranking.is_error[places]
-        kept = units[~errors].unique()
-        place = torch.full((n_slots, len(kept)), NEVER)
-        error_place = torch.full((n_slots,), NEVER)
-        column = torch.searchsorted(kept, units[~errors])
-        if ranking.pooled:
-            place[:, column] = places[~errors]
-            error_place[:] = places[errors].min() if errors.any() else NEVER
-        else:
-            place[slots[~errors], column] = places[~errors]
-            error_place[slots[errors]] = places[errors]
-        result[layer] = LayerNodes(kept.to(device), place.to(device), error_place.to(device))
-    return result
+def count_nodes(basis: Basis, n_slots: int, positions: Positions, error: ErrorTreatment) -> int:
+    """How many nodes there are to rank, the errors under `score` only."""
+    per_slot = sum(basis.n_units(layer) + (basis.has_error and error == "score") for layer in basis.layers())
+    return per_slot * (n_slots if positions == "kept" else 1)

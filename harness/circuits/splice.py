@@ -1,13 +1,13 @@
-"""Splicing a circuit into a pass, kept columns only.
+"""Splicing circuits into a pass, kept columns only.
 
-With f the units' current activations, f' and x' the ablation values, and the sum over kept units:
+With f the units' current activations, f' and x' the ablation values, e the error, and each node's gate g (1 for a node
+that is kept, 0 for one that is not, or between):
 
-    circuit:     x <- x' + sum (f_i - f'_i) direction_i
-    complement:  x <- x  - sum (f_i - f'_i) direction_i
+    circuit:     x <- x' + sum g_i (f_i - f'_i) direction_i + g_e (e - e')
+    complement:  x <- x  - sum g_i (f_i - f'_i) direction_i - g_e (e - e')
 
-A kept error adds (subtracts) its own difference (e - e') at its position. So kept units cost the same in a
-dictionary of any width, only a kept error needs all units, where it stands; and with nothing kept the activation is
-the ablated one whatever the basis.
+so that in the complement each node has the gate 1 - g. Kept units cost the same in a dictionary of any width, only a
+kept error needs all units, where it stands; and with nothing kept the activation is the ablated one whatever the basis.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from basisbench.bases.basis import Basis
 from basisbench.circuits.ablation import Reference, layer_written
-from basisbench.circuits.ranking import LayerNodes
+from basisbench.circuits.gates import LayerGates
 from basisbench.models.adapter import Edit, Model
 from basisbench.models.sites import Site
 from basisbench.values import ErrorTreatment
@@ -28,16 +28,20 @@ from basisbench.values import ErrorTreatment
 
 @dataclass
 class Splice:
-    """What splices one batch of circuits (or complements) into a pass; rows are [points x prompts]."""
+    """What splices `points` circuits (or complements) side by side into a pass; rows are [points x prompts].
+
+    `gates` by layer are those of the circuits; a layer that is not there is ablated. `slot` [U, S] are the prompts'.
+    Gradients pass through float gates, of units and errors alike.
+    """
 
     model: Model
     basis: Basis
-    nodes: Mapping[int, LayerNodes]
+    gates: Mapping[int, LayerGates]
     slot: Tensor
     reference: Reference
-    sizes: Tensor
-    complement: bool
-    error: ErrorTreatment
+    points: int = 1
+    complement: bool = False
+    error: ErrorTreatment = "score"
     kept: dict[Site, Tensor] = field(default_factory=dict)
     lifted: dict[Site, Tensor] = field(default_factory=dict)
 
@@ -66,13 +70,17 @@ class Splice:
             is_output = site.kind == "mlp_out" and not self.model.has_post_norm("mlp_out")
             if layer < first_layer or others or not (is_output or site.kind == "mlp_post"):
                 continue
-            units = self.nodes[layer].units if layer in self.nodes else None
-            nothing_kept = units is None or not (self.nodes[layer].place < int(self.sizes.max())).any()
-            if nothing_kept:
+            units = self._units(layer)
+            if units is None:
                 found[layer] = self._ablated_mlp(layer, site)
-            elif units is not None and site.kind == "mlp_post" and self.basis.coordinates(layer, units) is not None:
-                found[layer] = self._sparse_mlp(layer, site)
+            elif site.kind == "mlp_post" and self.basis.coordinates(layer, units.units) is not None:
+                found[layer] = self._sparse_mlp(layer, site, units)
         return found
+
+    def _units(self, layer: int) -> LayerGates | None:
+        """The layer's gates, None where no unit has one."""
+        gates = self.gates.get(layer)
+        return gates if gates is not None and len(gates.units) else None
 
     def _ablated_output(self, layer: int, site: Site) -> Tensor:
         """The MLP's output with everything ablated, [U, S, d_model]; worked out once a reference."""
@@ -88,39 +96,36 @@ class Splice:
     def _ablated_mlp(self, layer: int, site: Site) -> Callable[[Tensor], Tensor]:
         return lambda x: self._tiled(self._ablated_output(layer, site))
 
-    def _sparse_mlp(self, layer: int, site: Site) -> Callable[[Tensor], Tensor]:
-        held = self.nodes[layer]
-        kept = (held.place < int(self.sizes.max())).any(0)
-        units = held.units[kept]
-
+    def _sparse_mlp(self, layer: int, site: Site, gates: LayerGates) -> Callable[[Tensor], Tensor]:
         # weights are gathered here, when the pass is made: `edits` asks for stand-ins only to know their layers
         def run(x: Tensor) -> Tensor:
-            moved = self.model.neurons(layer, x, units) - self._tiled(self.reference.units[layer][..., kept])
-            moved = moved * self._is_kept(held.place[:, kept])
-            directions = self.model.projection("mlp_post", layer)[units]
+            moved = self._moved(layer, gates, self.model.neurons(layer, x, gates.units))
+            directions = self.model.projection("mlp_post", layer)[gates.units]
             return self._tiled(self._ablated_output(layer, site)) + moved @ directions
 
         return run
+
+    def _moved(self, layer: int, gates: LayerGates, f: Tensor) -> Tensor:
+        """G (f - f') of the layer's units from their current activations, [points * U, S, k]."""
+        moved = f - self._tiled(self.reference.units[layer][..., gates.column])
+        return moved * self._at_tokens(gates.gate, moved.dtype)
 
     def _reader(self, layer: int) -> Edit:
         """Note what the layer's kept units, and where an error is kept all its units, are to write."""
 
         def edit(x: Tensor) -> None:
-            held = self.nodes.get(layer)
-            if held is not None and len(held.units):
-                kept = (held.place < int(self.sizes.max())).any(0)
-                if kept.any():
-                    units = held.units[kept]
-                    f = self.basis.encode(layer, x, units)
-                    moved = f - self._tiled(self.reference.units[layer][..., kept])
-                    moved = moved * self._is_kept(held.place[:, kept])
-                    for site in self.basis.writes(layer):
-                        self._add(self.kept, site, self.basis.lift(layer, site, moved, units))
+            gates = self._units(layer)
+            if gates is not None:
+                moved = self._moved(layer, gates, self.basis.encode(layer, x, gates.units))
+                for site in self.basis.writes(layer):
+                    self._add(self.kept, site, self.basis.lift(layer, site, moved, gates.units))
             # a cross-layer unit writes to later layers too, and their errors need it
-            masks = {site: self._error_is_kept(site.layer) for site in self.basis.writes(layer)}
-            wanted = {site: mask for site, mask in masks.items() if mask is not None}
+            found = {site: self._error_gate(site.layer, x.dtype) for site in self.basis.writes(layer)}
+            wanted = {site: gate for site, gate in found.items() if gate is not None}
             if wanted:
-                where = torch.stack([mask.expand(*x.shape[:2], 1)[..., 0] for mask in wanted.values()]).any(0)
+                # gradients reach a float gate at 0 too
+                anywhere = [gate if gate.dtype == torch.bool else torch.ones_like(gate) > 0 for gate in wanted.values()]
+                where = torch.stack([gate.expand(*x.shape[:2], 1)[..., 0] for gate in anywhere]).any(0)
                 for site, written in layer_written(self.basis, layer, x[where], list(wanted)).items():
                     everywhere = written.new_zeros(*x.shape[:2], written.shape[-1])
                     everywhere[where] = written
@@ -132,10 +137,10 @@ class Splice:
         def edit(x: Tensor) -> Tensor:
             ablated = self._tiled(self.reference.written[site])
             change = self.kept.pop(site, None)
-            error_kept = self._error_is_kept(site.layer)
-            if error_kept is not None:
+            gate = self._error_gate(site.layer, x.dtype)
+            if gate is not None:
                 error = (x - self.lifted.pop(site)) - (ablated - self._tiled(self.reference.lifted[site]))
-                part = error * error_kept
+                part = error * gate
                 change = part if change is None else change + part
             if self.complement:
                 return x if change is None else x - change
@@ -143,13 +148,13 @@ class Splice:
 
         return edit
 
-    def _is_kept(self, place: Tensor) -> Tensor:
-        """Which nodes are kept, by their place in the ranking: [n_slots, K] -> bool [points * U, S, K]."""
-        at_tokens = place[self.slot.clamp(min=0)]
-        return (at_tokens[None] < self.sizes[:, None, None, None]).flatten(0, 1)
+    def _at_tokens(self, gate: Tensor, dtype: torch.dtype) -> Tensor:
+        """Gates by slot, [points, n_slots, k], at the tokens of the rows: [points * U, S, k]."""
+        at_tokens = gate[:, self.slot.clamp(min=0)].flatten(0, 1)
+        return at_tokens if gate.dtype == torch.bool else at_tokens.to(dtype)
 
-    def _error_is_kept(self, layer: int) -> Tensor | None:
-        """Where the pass moves the layer's error with the circuit, [points * U, S, 1] or None for nowhere.
+    def _error_gate(self, layer: int, dtype: torch.dtype) -> Tensor | None:
+        """How far the pass moves the layer's error with the circuit, [points * U, S, 1]; None for nowhere.
 
         `keep` never ablates errors and `remove` always does, in the circuit and in its complement.
         """
@@ -158,13 +163,11 @@ class Splice:
         if self.error != "score":
             moved = (self.error == "keep") != self.complement
             return torch.ones(1, 1, 1, dtype=torch.bool, device=self.slot.device) if moved else None
-        held = self.nodes.get(layer)
-        if held is None or not (held.error_place < int(self.sizes.max())).any():
-            return None
-        return self._is_kept(held.error_place[:, None])
+        gates = self.gates.get(layer)
+        return None if gates is None or gates.error is None else self._at_tokens(gates.error[..., None], dtype)
 
     def _tiled(self, values: Tensor) -> Tensor:
-        return values.repeat(len(self.sizes), *[1] * (values.dim() - 1))
+        return values.repeat(self.points, *[1] * (values.dim() - 1))
 
     @staticmethod
     def _add(store: dict[Site, Tensor], site: Site, value: Tensor) -> None:

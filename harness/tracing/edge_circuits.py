@@ -31,7 +31,8 @@ from torch import Tensor
 
 from basisbench.bases.basis import Basis, sites_of
 from basisbench.circuits.ablation import Ablation, Reference, reference, units_written
-from basisbench.circuits.ranking import Ranking, nodes_by_layer
+from basisbench.circuits.circuit import Circuit
+from basisbench.circuits.gates import layer_nodes
 from basisbench.circuits.splice import Splice
 from basisbench.errors import UserError
 from basisbench.measures.metrics import LOGIT_DIFFERENCE, Floats, Metric, Outcome
@@ -119,13 +120,13 @@ def evaluate_edges(
     length = 0 if ablation == "zero" else prompts.shared
     prefix = model.prefix(prompts.clean[:1, :length]) if length else None
     prompts = prompts.after(length)
-    held = nodes_by_layer(_as_ranking(nodes, basis), basis, prompts.n_slots, model.device)
+    held = layer_nodes([_as_circuit(nodes, basis)], model.device)
     values = reference(model, prompts, basis, held, ablation, prefix, seed)
     before = [Site(layer, "resid_pre") for layer in range(model.n_layers)]
     stored, hidden = record(model, prompts.clean, prompts.last, sites_of([basis]), prefix)
     full, said = outcome(model, hidden, prompts), log_probabilities(model, hidden)
     errors = _error_moves(basis, stored, values)
-    nothing = Splice(model, basis, {}, prompts.slot, values, torch.tensor([0], device=model.device), False, "remove")
+    nothing = Splice(model, basis, {}, prompts.slot, values, error="remove")
     ablated, hidden = record(
         model, prompts.clean, prompts.last, before, prefix, edits=nothing.edits(0), mlps=nothing.mlps(0)
     )
@@ -159,13 +160,11 @@ def evaluate_edges(
     return EdgeCurve(np.array(realised), np.array(used), len(ranked), full, empty, circuit)
 
 
-def _as_ranking(nodes: Sequence[Node], basis: Basis) -> Ranking:
-    """The units and errors among nodes, for what `reference` and `nodes_by_layer` take."""
+def _as_circuit(nodes: Sequence[Node], basis: Basis) -> Circuit:
+    """The units and errors among nodes, for what `reference` takes."""
     chosen = [node for node in nodes if node.kind == "unit" or (node.kind == "error" and node.layer in basis.layers())]
-    is_error = torch.tensor([node.kind == "error" for node in chosen], dtype=torch.bool)
-    rows = [(n.layer, n.position, n.unit if n.kind == "unit" else basis.n_units(n.layer)) for n in chosen]
-    layer, slot, unit = torch.tensor(rows, dtype=torch.long).reshape(len(rows), 3).unbind(-1)
-    return Ranking(layer, slot, unit, torch.zeros(len(rows)), is_error, len(rows), False)
+    rows = [(node.layer, node.position, node.unit if node.kind == "unit" else -1) for node in chosen]
+    return Circuit(*torch.tensor(rows, dtype=torch.long).reshape(len(rows), 3).unbind(-1))
 
 
 def _error_moves(basis: Basis, stored: Mapping[Site, Tensor], values: Reference) -> dict[int, tuple[Site, Tensor]]:

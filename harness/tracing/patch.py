@@ -11,7 +11,7 @@ from torch import Tensor
 
 from basisbench.bases.basis import Basis
 from basisbench.circuits.ablation import Reference
-from basisbench.circuits.ranking import LayerNodes
+from basisbench.circuits.gates import LayerNodes
 from basisbench.errors import UserError
 from basisbench.models.adapter import Edit, Model
 from basisbench.models.sites import Site

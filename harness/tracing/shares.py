@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from basisbench.attribution.fields import field_site
-from basisbench.attribution.methods import Scores
 from basisbench.attribution.relp import relp_hooks
 from basisbench.bases.basis import Basis, sites_of
+from basisbench.circuits.scores import Scores
 from basisbench.errors import UserError
 from basisbench.measures.metrics import Floats
 from basisbench.models.adapter import Model, Start

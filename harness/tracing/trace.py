@@ -18,10 +18,10 @@ import torch
 from pydantic import Field, model_validator
 
 from basisbench.attribution import load_method
-from basisbench.attribution.methods import Scores
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import load_basis
 from basisbench.circuits.ranking import rank_nodes
+from basisbench.circuits.scores import Scores
 from basisbench.errors import UserError, printable
 from basisbench.models.adapter import Model
 from basisbench.models.loading import load_model

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from basisbench.attribution import Scores
 from basisbench.bases.basis import LinearBasis
-from basisbench.circuits.ranking import NEVER, check_sizes, nodes_by_layer, rank_nodes
+from basisbench.circuits.gates import hard_gates, layer_nodes
+from basisbench.circuits.ranking import check_sizes, count_nodes, rank_nodes
 from basisbench.errors import UserError
 from basisbench.models.sites import Site
 from basisbench.values import Positions, Rank, size_grid
@@ -49,17 +50,27 @@ def test_ranking_is_a_sort(seed: int, rank: Rank, positions: Positions, error: s
     assert list(zip(*(c.tolist() for c in columns), strict=True)) == [node[1:] for node in nodes[:limit]]
     assert ranking.total == len(nodes)
     assert ranking.is_error.tolist() == [node[3] == units for node in nodes[:limit]]
-    seen = [{(n[1], n[3]) for n in nodes[: i + 1] if n[3] < units} for i in range(len(ranking.layer))]
-    assert ranking.distinct_units.tolist() == [len(s) for s in seen]
-    for layer, held in nodes_by_layer(ranking, b, slots, torch.device("cpu")).items():
-        for slot in range(slots):
-            for column, unit in enumerate(held.units.tolist()):
-                places = [
-                    i for i, n in enumerate(nodes[:limit]) if n[1] == layer and n[2] in (slot, -1) and n[3] == unit
-                ]
-                assert held.place[slot, column] == (places[0] if places else NEVER)
-            places = [i for i, n in enumerate(nodes[:limit]) if n[1] == layer and n[2] in (slot, -1) and n[3] == units]
-            assert held.error_place[slot] == (places[0] if places else NEVER)
+    assert ranking.total == count_nodes(b, slots, positions, error)  # type: ignore[arg-type]
+    sizes = [k for k in (0, 1, 2, 5, limit) if k <= len(ranking.layer)]
+    circuits = [ranking.circuit(k) for k in sizes]
+    for k, circuit in zip(sizes, circuits, strict=True):
+        kept = nodes[:k]
+        assert circuit.distinct_units == len({(n[1], n[3]) for n in kept if n[3] < units})
+        assert circuit.error_nodes == sum(n[3] == units for n in kept)
+    held = layer_nodes(circuits, torch.device("cpu"))
+    gates = hard_gates(circuits, held, slots, torch.device("cpu"))
+    for point, k in enumerate(sizes):
+        kept_at = {(n[1], slot, n[3]) for n in nodes[:k] for slot in (range(slots) if n[2] == -1 else [n[2]])}
+        found = set()
+        for layer, of_layer in gates.items():
+            assert held[layer].units[of_layer.column].tolist() == of_layer.units.tolist()
+            for slot, column in of_layer.gate[point].nonzero().tolist():
+                found.add((layer, slot, int(of_layer.units[column])))
+            if of_layer.error is not None:
+                found |= {(layer, slot, units) for (slot,) in of_layer.error[point].nonzero().tolist()}
+        assert found == kept_at
+    # what none of the circuits keeps costs nothing
+    assert all(of_layer.gate.any(0).any(0).all() for of_layer in gates.values())
 
 
 def test_sizes_beyond_the_nodes_there_are_are_left_out() -> None:

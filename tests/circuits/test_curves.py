@@ -12,15 +12,20 @@ from transformers import PreTrainedModel
 from basisbench.attribution import Scores, load_method
 from basisbench.bases.basis import Basis, LinearBasis
 from basisbench.bases.load import load_basis
-from basisbench.circuits.ablation import ABLATIONS, Ablation, donors
+from basisbench.circuits.ablation import ABLATIONS, Ablation, donors, reference
+from basisbench.circuits.circuit import Circuit, Circuits
 from basisbench.circuits.curves import evaluate
-from basisbench.circuits.ranking import Ranking, rank_nodes
+from basisbench.circuits.gates import LayerGates, LayerNodes
+from basisbench.circuits.ranking import Ranking, count_nodes, rank_nodes
+from basisbench.circuits.splice import Splice
+from basisbench.errors import UserError
 from basisbench.measures.metrics import METRICS
 from basisbench.measures.statistics import Curve, summarise
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
 from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.scoring import outcome as outcome_of
 from basisbench.values import ErrorTreatment, Positions
 from toys.models import LAYERS, pair_rows, prompt_set, random_hf
 
@@ -126,8 +131,18 @@ class BruteForce:
             result.append((parts[0], parts[1]))
         return result
 
-    def m(self, kept: set[tuple[int, int, int]], complement: bool, ablation: Ablation, error: ErrorTreatment) -> Tensor:
-        """The metric of each pair with only the nodes in `kept` left as they are (`complement`: only those ablated)."""
+    def m(
+        self,
+        kept: set[tuple[int, int, int]] | dict[tuple[int, int, int], float],
+        complement: bool,
+        ablation: Ablation,
+        error: ErrorTreatment,
+    ) -> Tensor:
+        """The metric of each pair with only the nodes in `kept` left as they are (`complement`: only those ablated).
+
+        Of a mapping, each node is kept to that share.
+        """
+        gates = kept if isinstance(kept, dict) else dict.fromkeys(kept, 1.0)
         values = []
         for pair in range(self.prompts.n_pairs):
             ablated = self.ablation_values(ablation, pair)
@@ -145,13 +160,14 @@ class BruteForce:
                 new_f, new_e = ablated[layer][0].clone(), ablated[layer][1].clone()
                 n_units = f.shape[1]
                 for position, unit in itertools.product(range(len(f)), range(n_units + 1)):
-                    is_kept = any((layer, slot, unit) in kept for slot in (slots[position], -1)) != complement
+                    share = max(gates.get((layer, slot, unit), 0.0) for slot in (slots[position], -1))
+                    share = 1 - share if complement else share
                     if unit == n_units and error != "score":
-                        is_kept = error == "keep"
-                    if is_kept and unit == n_units:
-                        new_e[position] = e[position]
-                    elif is_kept:
-                        new_f[position, unit] = f[position, unit]
+                        share = float(error == "keep")
+                    if unit == n_units:
+                        new_e[position] += share * (e[position] - new_e[position])
+                    else:
+                        new_f[position, unit] += share * (f[position, unit] - new_f[position, unit])
                 return new_f @ self.decode[layer] + new_e
 
             logits = self.run(pair, False, splice)
@@ -169,17 +185,20 @@ def setting(
     return model, prompts, basis, BruteForce(random_hf("llama"), prompts, name)
 
 
-def kept_nodes(ranking: Ranking, k: int) -> set[tuple[int, int, int]]:
-    columns = (ranking.layer, ranking.slot, ranking.unit)
+def kept_nodes(chosen: Ranking | Circuits, k: int) -> set[tuple[int, int, int]]:
+    """The nodes of a circuit as brute force counts them: an error's unit is the one after the last."""
+    if isinstance(chosen, Circuits):
+        return {(layer, slot, unit if unit >= 0 else 16) for layer, slot, unit in chosen.circuit(k).nodes.tolist()}
+    columns = (chosen.layer, chosen.slot, chosen.unit)
     return set(zip(*(column[:k].tolist() for column in columns), strict=True))
 
 
 def assert_equals_brute_force(
-    curve: Curve, ranking: Ranking, brute: BruteForce, ablation: Ablation, error: ErrorTreatment
+    curve: Curve, chosen: Ranking | Circuits, brute: BruteForce, ablation: Ablation, error: ErrorTreatment
 ) -> None:
     metric = METRICS["logit_difference"].compute
     for index, size in enumerate(curve.size.tolist()):
-        kept = kept_nodes(ranking, size)
+        kept = kept_nodes(chosen, size)
         for outcome, complement in ((curve.circuit, False), (curve.complement, True)):
             expected = brute.m(kept, complement, ablation, error).numpy()
             np.testing.assert_allclose(metric(outcome)[index], expected, atol=2e-4)
@@ -211,6 +230,103 @@ def test_errors_equal_brute_force(error: ErrorTreatment, positions: Positions, t
     assert curve.distinct_units[-1] == len({(layer, unit) for layer, _, unit in kept if unit != 16})
     per_layer = 16 + (error == "score")
     assert curve.total_nodes == LAYERS * per_layer * (1 if positions == "pooled" else prompts.n_slots)
+
+
+@pytest.mark.parametrize("error", ["score", "keep", "remove"])
+@pytest.mark.parametrize("positions", ["kept", "pooled"])
+def test_circuits_of_their_own_sizes_equal_brute_force(
+    positions: Positions, error: ErrorTreatment, tiny: Callable[[str], Model]
+) -> None:
+    """No circuit holds another; one is smaller than its size, one is empty."""
+    model, prompts, basis, brute = setting(tiny, "truncated", (5, 4))
+    total = count_nodes(basis, prompts.n_slots, positions, error)
+    generator = torch.Generator().manual_seed(2)
+
+    def drawn(count: int) -> Circuit:
+        per_slot = 16 + (error == "score")
+        node = torch.randperm(total, generator=generator)[:count]
+        slot = node // (LAYERS * per_slot) if positions == "kept" else torch.full_like(node, -1)
+        layer, unit = node // per_slot % LAYERS, node % per_slot
+        return Circuit(layer, slot, torch.where(unit == 16, -1, unit))
+
+    # the first begins late: what comes before its first layer is left as it is
+    late = Circuit(*(torch.tensor([part]) for part in (LAYERS - 1, -1 if positions == "pooled" else 2, 3)))
+    by_size = {1: late, 2: drawn(0), 8: drawn(8), 30: drawn(25), 40: drawn(40)}
+    chosen = Circuits(basis.name, by_size, total)
+    curve = evaluate(model, prompts, basis, chosen, [1, 2, 5, 8, 30, 40, 10**6], error=error)
+    assert curve.size.tolist() == [1, 2, 8, 30, 40]  # sizes without a circuit are not measured
+    assert curve.total_nodes == total
+    assert_equals_brute_force(curve, chosen, brute, "mean", error)
+    for index, size in enumerate(curve.size.tolist()):
+        kept = kept_nodes(chosen, size)
+        assert curve.error_nodes[index] == sum(unit == 16 for _, _, unit in kept)
+        assert curve.distinct_units[index] == len({(layer, unit) for layer, _, unit in kept if unit != 16})
+
+
+def test_a_ranking_and_its_circuits_one_by_one_give_the_same_curve(tiny: Callable[[str], Model]) -> None:
+    model, prompts, basis, _ = setting(tiny, "neurons", (5, 4))
+    ranking = rank_nodes(random_scores(basis, prompts.n_slots), basis)
+    circuits = Circuits(basis.name, {size: ranking.circuit(size) for size in SIZES}, ranking.total)
+    one, other = (evaluate(model, prompts, basis, chosen, SIZES) for chosen in (ranking, circuits))
+    for name in ("size", "distinct_units", "error_nodes"):
+        assert getattr(one, name).tolist() == getattr(other, name).tolist()
+    for name in ("full", "empty", "circuit", "complement"):
+        np.testing.assert_array_equal(getattr(one, name).answer, getattr(other, name).answer)
+
+
+def test_circuits_that_are_none_are_refused() -> None:
+    def circuit(*nodes: tuple[int, int, int]) -> Circuit:
+        return Circuit(*torch.tensor(nodes).T)
+
+    with pytest.raises(UserError, match="size 1 of basis 'b' has 2 nodes"):
+        Circuits("b", {1: circuit((0, 0, 0), (0, 0, 1))}, 10)
+    with pytest.raises(UserError, match="has a node twice"):
+        Circuits("b", {2: circuit((0, 0, 0), (0, 0, 0))}, 10)
+    with pytest.raises(ValueError, match="one shape"):
+        Circuit(torch.zeros(2), torch.zeros(2), torch.zeros(1))
+
+
+@pytest.mark.parametrize("ablation", ["mean", "zero", "counterfactual"])
+@pytest.mark.parametrize("name", ["neurons", "truncated"])
+def test_gates_equal_brute_force(name: str, ablation: Ablation, tiny: Callable[[str], Model]) -> None:
+    """Each node kept to a share of its own, in two circuits side by side and in their complements."""
+    model, prompts, basis, brute = setting(tiny, name, (5, 4))
+    # every other layer, every third unit
+    units = {layer: torch.arange(0, basis.n_units(layer), 3) for layer in (0, 2)}
+    generator = torch.Generator().manual_seed(4)
+    gates = {
+        layer: LayerGates(
+            of_layer,
+            torch.arange(len(of_layer)),
+            torch.rand(2, prompts.n_slots, len(of_layer), generator=generator),
+            torch.rand(2, prompts.n_slots, generator=generator) if basis.has_error else None,
+        )
+        for layer, of_layer in units.items()
+    }
+    nodes = {layer: LayerNodes(of_layer, basis.has_error) for layer, of_layer in units.items()}
+    values = reference(model, prompts, basis, nodes, ablation, None, 0, "score")
+    for complement in (False, True):
+        splice = Splice(model, basis, gates, prompts.slot, values, 2, complement)
+        with torch.no_grad():
+            hidden = model.forward(
+                prompts.clean.repeat(2, 1), prompts.last.repeat(2), edits=splice.edits(0), mlps=splice.mlps(0)
+            )
+        found = METRICS["logit_difference"].compute(outcome_of(model, hidden, prompts, 2))
+        for point in range(2):
+            shares = {
+                (layer, slot, int(unit)): float(of_layer.gate[point, slot, column])
+                for layer, of_layer in gates.items()
+                for slot in range(prompts.n_slots)
+                for column, unit in enumerate(of_layer.units)
+            }
+            shares |= {
+                (layer, slot, basis.n_units(layer)): float(of_layer.error[point, slot])
+                for layer, of_layer in gates.items()
+                if of_layer.error is not None
+                for slot in range(prompts.n_slots)
+            }
+            expected = brute.m(shares, complement, ablation, "score")
+            np.testing.assert_allclose(found[point], expected.numpy(), atol=2e-4)
 
 
 def test_how_points_are_batched_changes_nothing(tiny: Callable[[str], Model], monkeypatch: pytest.MonkeyPatch) -> None:

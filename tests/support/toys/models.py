@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 
 from basisbench.bases.basis import Basis
 from basisbench.circuits.ablation import reference
-from basisbench.circuits.ranking import Ranking, nodes_by_layer
+from basisbench.circuits.gates import hard_gates, layer_nodes
+from basisbench.circuits.ranking import Ranking
 from basisbench.circuits.splice import Splice
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model, Start
@@ -131,7 +132,9 @@ def assert_identity(model: Model, basis: Basis, prompts: PromptSet, ranking: Ran
     embeddings: list[Tensor] = []
     with torch.no_grad():
         model.forward(prompts.clean, prompts.last, edits=[(Site(0, "resid_pre"), embeddings.append)])
-    nodes = nodes_by_layer(ranking, basis, prompts.n_slots, model.device)
+    everything = [ranking.circuit(ranking.total)]
+    nodes = layer_nodes(everything, model.device)
+    gates = hard_gates(everything, nodes, prompts.n_slots, model.device)
     values = reference(model, prompts, basis, nodes, "mean", None, 0)
 
     def logits_and_gradient(splice: Splice | None) -> tuple[Tensor, Tensor]:
@@ -143,13 +146,13 @@ def assert_identity(model: Model, basis: Basis, prompts: PromptSet, ranking: Ran
         return logits.detach(), gradient
 
     plain, plain_gradient = logits_and_gradient(None)
-    for size, complement in ((ranking.total, False), (0, True)):
-        splice = Splice(model, basis, nodes, prompts.slot, values, torch.tensor([size]), complement, "score")
+    for some, complement in ((gates, False), ({}, True)):
+        splice = Splice(model, basis, some, prompts.slot, values, complement=complement)
         logits, gradient = logits_and_gradient(splice)
         torch.testing.assert_close(logits, plain, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(gradient, plain_gradient, atol=1e-3, rtol=1e-3)
     # and the splice is not a way of doing nothing
-    ablated = Splice(model, basis, nodes, prompts.slot, values, torch.tensor([0]), False, "score")
+    ablated = Splice(model, basis, {}, prompts.slot, values)
     with torch.no_grad():
         hidden = model.forward(prompts.clean, prompts.last, edits=ablated.edits(0), mlps=ablated.mlps(0))
         assert (model.logits(hidden) - plain).abs().max() > 1e-2
