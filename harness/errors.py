@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 LISTED = 240
 """Characters of a list of valid names beside the nearest one."""
+LONGEST = 400
+"""Characters of what another's error says."""
 
 
 class UserError(Exception):
@@ -19,6 +21,11 @@ class UserError(Exception):
 def printable(text: str) -> str:
     """Return `text` with "?" for every character that a terminal would act on or that turns lines around."""
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def said(error: BaseException) -> str:
+    """All that an error of another library says, in one line: its kind if it says nothing."""
+    return printable(" ".join(str(error).split())[:LONGEST]) or type(error).__name__
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:

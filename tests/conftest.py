@@ -10,6 +10,8 @@ from transformers import PreTrainedTokenizerFast
 from basisbench.models.adapter import Model
 from toys.models import VOCABULARY, pair_rows, random_hf, write_task
 
+pytest_plugins = ["hub.fixtures"]
+
 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerFast:

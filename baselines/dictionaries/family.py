@@ -42,7 +42,7 @@ class Dictionaries:
         if option:
             return dictionary_basis(self.kind, option, model)
         self._check_embedded(model.name)
-        folder = unpack(self.kind, log.info)
+        folder = unpack(self.kind, log.warning)  # seen without any logging set up: 90 MB may be fetched
         basis = dictionary_basis(self.kind, str(folder), model)
         basis.name = self.kind  # a result must not name the cache's path
         basis.content = folder.name

@@ -73,9 +73,11 @@ class Model:
     """
 
     def __init__(self, name: str, hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Wrap a loaded Hugging Face model; raises UserError where its logits are not finite or differ when wrapped."""
-        from transformer_lens.model_bridge import TransformerBridge
+        """Wrap a loaded Hugging Face model.
 
+        Raises UserError for an architecture that TransformerLens does not know, and where logits are not finite or
+        differ when wrapped.
+        """
         torch.nn.Module.eval(hf)
         hf.requires_grad_(False)
         hf.config.architectures = hf.config.architectures or [type(hf).__name__]
@@ -88,11 +90,7 @@ class Model:
         self.tokenizer = tokenizer
         self.device = torch.device(hf.device)
         self.dtype: torch.dtype = hf.dtype
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the bridge warns of hooks we never use
-            self._bridge: Any = TransformerBridge.boot_transformers(
-                hf.config.name_or_path or f"local/{name}", hf_model=hf, tokenizer=tokenizer
-            )
+        self._bridge: Any = _bridge(name, hf)
         self._bridge.requires_grad_(False)
         # asked for once: the bridge puts this together anew, in milliseconds, each time
         self._points: Mapping[str, Any] = dict(self._bridge.hook_dict)
@@ -400,6 +398,26 @@ class Model:
         if scale := getattr(self.config, "logits_scaling", None):
             logits = logits / scale
         return logits
+
+
+def _bridge(name: str, hf: PreTrainedModel) -> Any:
+    """The model behind TransformerLens' hooks, put together from what is loaded already.
+
+    `boot_transformers` would fetch the tokenizer again, from whatever the hub holds by now, and for a model that reads
+    images too an image processor, for which it has pip install packages.
+    """
+    from transformer_lens.model_bridge.sources import build_bridge_from_module
+    from transformer_lens.model_bridge.sources.transformers import determine_architecture_from_hf_config
+
+    try:
+        architecture: str = determine_architecture_from_hf_config(hf.config)
+    except ValueError as error:
+        raise UserError(
+            f"model '{name}' is a {type(hf).__name__}: valid: a causal language model that TransformerLens supports"
+        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the bridge warns of hooks we never use
+        return build_bridge_from_module(hf, architecture, hf_config=hf.config, model_name=name)
 
 
 def _as_hook(edit: Edit, flat: bool = False) -> Callable[..., Tensor | None]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
-from basisbench.models.names import ModelSource, fingerprint, load_hf, resolve_model
+from basisbench.models.hub import commit_of
+from basisbench.models.names import fingerprint, load_hf, resolve_model
 from basisbench.progress import Say, say_nothing
 
 
@@ -17,14 +19,16 @@ def load_model(
 ) -> tuple[Model, str]:
     """Return a model and the hash of its files (a hub model's commit).
 
-    `name` is registered, a local Hugging Face folder, or a hub name. Raises UserError if it cannot be had.
+    `name` is registered, a local Hugging Face folder, or a hub name, ``ORG/NAME`` or ``ORG/NAME@REVISION``: all its
+    files are then of the commit that this is now. Raises UserError if it cannot be had.
     """
     chosen = _device(device)
-    source: ModelSource = resolve_model(name, say)
-    say(f"loading {source.label}")
-    hf, tokenizer = load_hf(source, getattr(torch, dtype), chosen)
+    source = resolve_model(name, say)
     path = Path(source.path)
-    digest = fingerprint(path) if path.is_dir() else str(getattr(hf.config, "_commit_hash", None) or source.path)
+    digest = fingerprint(path) if path.is_dir() else commit_of(source.path, source.revision)
+    say(f"loading {source.label}")
+    pinned = source if path.is_dir() else replace(source, revision=digest)
+    hf, tokenizer = load_hf(pinned, getattr(torch, dtype), chosen)
     return Model(source.name, hf, tokenizer), digest
 
 

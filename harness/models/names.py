@@ -12,13 +12,6 @@ from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import (
-    GatedRepoError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -29,8 +22,9 @@ from transformers import (
 )
 
 from basisbench.cache import cache_dir, write_atomically
-from basisbench.errors import UserError, unknown_name
+from basisbench.errors import UserError, said, unknown_name
 from basisbench.models.embedded import SMOLLM2, fetch_embedded, quiet_transformers
+from basisbench.models.hub import refusal
 from basisbench.models.shapes import Shape
 from basisbench.registry import Registry
 
@@ -141,36 +135,13 @@ def load_hf(
                 **where,
             )
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise UserError(_why_not_loaded(source, error)) from error
+        refused = None if local else refusal(source.path, source.revision, error)
+        raise UserError(refused or f"cannot load {source.name}: {said(error)}") from error
     model, report = loaded
     if report["missing_keys"]:  # transformers would go on with random numbers in their place
         missing = sorted(report["missing_keys"])
         raise UserError(f"cannot load {source.name}: {len(missing)} weights are missing, the first is {missing[0]}")
     return model.to(device).eval().requires_grad_(False), tokenizer
-
-
-def _why_not_loaded(source: ModelSource, error: BaseException) -> str:
-    """Put what went wrong in loading `source` into one line, looking behind transformers' own wrappers."""
-    chain = [error]
-    while cause := chain[-1].__cause__ or chain[-1].__context__:
-        chain.append(cause)
-
-    def caused_by(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(link, kinds) for link in chain)
-
-    if caused_by(GatedRepoError):
-        return f"{source.path} is gated: accept its terms on its hub page, then log in with 'hf auth login'"
-    if caused_by(RevisionNotFoundError):
-        return f"{source.path} has no revision '{source.revision}': give a branch, a tag or a commit of it"
-    if caused_by(RepositoryNotFoundError):
-        return f"the hub shows no model {source.path}: check the name, or log in with 'hf auth login'"
-    if caused_by(LocalEntryNotFoundError, OfflineModeIsEnabled):
-        return (
-            f"{source.path} is not in the local hub cache and the hub cannot be reached: "
-            "check the network, or give a local folder"
-        )
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"cannot load {source.name}: {lines[0].strip()}"
 
 
 def fingerprint(path: Path) -> str:
@@ -202,16 +173,20 @@ def _model_file_sha256(file: Path) -> str:
 
 
 def file_sha256(file: Path) -> str:
-    """Return the sha256 of `file`, in hex, or recall it from the cache if the file has not changed since."""
+    """Return the sha256 of `file`, in hex, or recall it from the cache if the file has not changed since.
+
+    A file put in another's place has another inode, one that is rewritten another ctime, whatever mtime is set to.
+    """
     stat = file.stat()
-    key = f"{file.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}"
+    known_by = (file.resolve(), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+    key = "\0".join(map(str, known_by))
     memo = cache_dir() / "hashes" / hashlib.sha256(key.encode()).hexdigest()
     if memo.is_file():
         return memo.read_text()
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     # A file written this instant may change again within one tick of its clock: do not trust that hash later.
-    if time.time_ns() - stat.st_mtime_ns > 2_000_000_000:
+    if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > 2_000_000_000:
         with suppress(UserError):  # a cache that this user may only read costs time, not the answer
             write_atomically(memo, digest.encode())
     return digest

@@ -4,10 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,6 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase,
 
 from basisbench.errors import UserError
 from basisbench.models import embedded, names, wheels
+from hub.server import Hub
 from toys.models import ignore, one_line
 
 
@@ -151,47 +150,18 @@ def test_spoilt_files_are_one_line(file: str, content: bytes, folder: Path) -> N
     assert "cannot load mine" in one_line(error)
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Play a model hub that answers every request with the error that the repository's name asks for."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            code = next(code for code in ("GatedRepo", "RevisionNotFound", "RepoNotFound") if code in self.path)
-            self.send_response(403 if code == "GatedRepo" else 404)
-            self.send_header("X-Error-Code", code)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_HEAD = do_GET  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    template = address + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.usefixtures("hub")
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("org/GatedRepo", "accept its terms"),
-        ("org/RepoNotFound", "the hub shows no model"),
-        ("org/RevisionNotFound@v9", "no revision 'v9'"),
+        ("org/gated", "accept its terms"),
+        ("org/none", "the hub shows no model"),
+        ("org/open@v9", "no revision 'v9'"),
     ],
 )
-def test_what_the_hub_refuses_is_one_line(name: str, said: str) -> None:
+def test_what_the_hub_refuses_is_one_line(name: str, said: str, hub: Hub) -> None:
+    for repository in ("org/gated", "org/open"):
+        hub.add(repository).commit({"config.json": "{}"})
+    hub.add("org/gated").gated = True
     with pytest.raises(UserError) as error:
         names.load_hf(names.resolve_model(name, ignore), torch.float32, "cpu")
     assert said in one_line(error)
@@ -252,8 +222,8 @@ def test_fingerprint_changes_with_one_bit(file: str, folder: Path) -> None:
 
 
 def test_fingerprint_of_unchanged_files_reads_none_of_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for file in folder.iterdir():
-        os.utime(file, (1_000_000_000, 1_000_000_000))
+    later = time.time_ns() + 10_000_000_000
+    monkeypatch.setattr("basisbench.models.names.time.time_ns", lambda: later)
     first = names.fingerprint(folder)
 
     def read(*_: object) -> None:

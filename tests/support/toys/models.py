@@ -60,8 +60,12 @@ ARCHITECTURES = tuple(CONFIGS)
 
 def random_hf(architecture: str, seed: int = 0) -> PreTrainedModel:
     """A tiny random model with weights large enough that its units matter."""
+    return randomised(CONFIGS[architecture](), seed)
+
+
+def randomised(config: transformers.PretrainedConfig, seed: int = 0) -> PreTrainedModel:
+    """A random model of a configuration, in float32, with weights large enough that its units matter."""
     torch.manual_seed(seed)
-    config = CONFIGS[architecture]()
     hf = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
     with torch.no_grad():
         for parameter in hf.parameters():
