@@ -1,6 +1,6 @@
 """Types of the values that everything may use; nothing heavy is imported here."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
@@ -28,3 +28,4 @@ def size_grid(largest: int = LARGEST) -> list[int]:
 Answers = Literal["first", "whole"]
 
 Split = Literal["discovery", "evaluation", "heldout", "heldout_templates"]
+SPLITS: tuple[Split, ...] = get_args(Split)

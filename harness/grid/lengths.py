@@ -69,8 +69,8 @@ def prompts_of(task: Task, split: Split, n: int, seed: int, count: Count | None)
     """
     if isinstance(task, MappedTask):
         return Prompts(n, UNREAD.positions)
-    rows = task.pairs(split, n, seed)
-    clean, corrupt = list(rows["clean"]), list(rows["corrupt"])
+    pairs = task.pairs(split, n, seed)
+    clean, corrupt = [pair.clean for pair in pairs], [pair.corrupt for pair in pairs]
     found = (count or count_words)([*clean, *corrupt])
     if split == "discovery":  # scores leave out what is unchanged in every pair
         shared = min((_common(pair) for pair in zip(found[: len(clean)], found[len(clean) :], strict=True)), default=0)

@@ -40,7 +40,7 @@ from basisbench.progress import silent
 from basisbench.results.files import pack_arrays, read_arrays, read_result
 from basisbench.results.schema import Result
 from basisbench.tasks.load import load_task
-from toys.models import ARCHITECTURES, CONFIGS, pair_rows, prompt_set, write_task
+from toys.models import ARCHITECTURES, CONFIGS, altered, pair_rows, prompt_set, write_task
 
 RESULTS = Path(__file__).parents[2] / "results"
 RATE = Rate(1e9, "a test")
@@ -215,7 +215,7 @@ def test_prompts_are_counted_as_the_model_reads_them(
 ) -> None:
     model = tiny("llama")
     rows = pair_rows(6, lengths=(5, 7))
-    rows.append(rows[0] | {"answer": " w3"})  # the same prompts once more
+    rows.append(altered(rows[0], answers=(" w3",)))  # the same prompts once more
     others = pair_rows(6, lengths=(5, 9), seed=1)
     task = load_task(str(write_task(tmp_path / "words", discovery=others, evaluation=rows)))
     discovery, evaluation = prompt_set(model, others), prompt_set(model, rows)
