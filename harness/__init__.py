@@ -26,14 +26,17 @@ if TYPE_CHECKING:
     from basisbench.results.schema import Result
     from basisbench.results.tables import markdown_table, results_table
     from basisbench.tasks.load import load_task
+    from basisbench.tasks.pair import Pair, Span
 
 _HOMES = {
     "Basis": "basisbench.bases.basis",
     "LinearBasis": "basisbench.bases.basis",
     "Model": "basisbench.models.adapter",
+    "Pair": "basisbench.tasks.pair",
     "Result": "basisbench.results.schema",
     "RunConfig": "basisbench.grid.config",
     "Site": "basisbench.models.sites",
+    "Span": "basisbench.tasks.pair",
     "UserError": "basisbench.errors",
     "load_basis": "basisbench.bases.load",
     "load_model": "basisbench.models.loading",
@@ -51,9 +54,11 @@ __all__ = [
     "Basis",
     "LinearBasis",
     "Model",
+    "Pair",
     "Result",
     "RunConfig",
     "Site",
+    "Span",
     "UserError",
     "load_basis",
     "load_model",

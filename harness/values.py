@@ -1,8 +1,8 @@
 """Types of the values that everything may use; nothing heavy is imported here."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 # No control characters: these strings reach terminals.
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", max_length=500)]
@@ -10,6 +10,13 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 Size = Annotated[int, Field(ge=1, le=2**53)]
 Number = float | None  # null where the number is not defined
 Numbers = list[Number]
+
+
+class Record(BaseModel):
+    """A part of a document on disk: strict, closed and finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
 
 Rank = Literal["abs", "signed"]
 Positions = Literal["kept", "pooled"]
@@ -28,3 +35,4 @@ def size_grid(largest: int = LARGEST) -> list[int]:
 Answers = Literal["first", "whole"]
 
 Split = Literal["discovery", "evaluation", "heldout", "heldout_templates"]
+SPLITS: tuple[Split, ...] = get_args(Split)

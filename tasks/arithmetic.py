@@ -3,24 +3,24 @@
 Tasks as in Stolfo et al. 2023 (arXiv 2305.15054) and MIB (Mueller et al. 2025, arXiv 2504.13151), with our own
 templates. The corrupt prompt has two other operands, each of as many digits, whose result is another with as many
 digits; it is one of the clean prompts of the same split. Discovery and evaluation share operands, never the two of
-a row, in either order; the held-out split has its own operands.
+a pair, in either order; the held-out split has its own operands.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from operator import add, sub
 
 import numpy as np
-from datasets import Dataset
 
-from basisbench.shipped_tasks.patterns import ALL_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
-from basisbench.values import Split
+from basisbench.shipped_tasks.patterns import Prompt, check_split, fill, filled_pair, has_frame, in_turn
+from basisbench.tasks.pair import Pair
+from basisbench.values import SPLITS, Split
 
 Digits = tuple[int, int, int]
 Sum = tuple[int, int, int]
 
-# The numbers of the worked examples stand in no row, so the held-out split shares no number with them either.
+# The numbers of the worked examples stand in no pair, so the held-out split shares no number with them either.
 EXAMPLES = (5, 15, 20, 25, 30, 31, 61, 91)
 HELDOUT_OPERANDS = (
     *(3, 7, 8, 13, 14, 19, 22, 26, 27, 34, 36, 38, 42, 45, 49, 53, 54, 57),
@@ -41,7 +41,7 @@ class ArithmeticTask:
     calculate: Callable[[int, int], int]
     patterns: tuple[str, ...]
     digits: tuple[Digits, ...]
-    splits: tuple[Split, ...] = ALL_SPLITS
+    splits: tuple[Split, ...] = SPLITS
 
     @property
     def name(self) -> str:
@@ -53,21 +53,21 @@ class ArithmeticTask:
         """One line: what is tested, with the source of the task."""
         return f"{self.operation} of numbers of up to two digits (as in MIB, Mueller et al. 2025, arXiv 2504.13151)"
 
-    def pairs(self, split: Split, n: int, seed: int) -> Dataset:
+    def pairs(self, split: Split, n: int, seed: int) -> list[Pair]:
         """Return up to `n` pairs of `split` in the order of `seed`, balanced over digit counts and templates.
 
-        Any prefix holds each combination equally often to within one, until one has no rows left. Raises
+        Any prefix holds each combination equally often to within one, until one has no pairs left. Raises
         UserError for an unknown split.
         """
         check_split(split, self.splits)
         patterns = self.patterns[1:] if split == "heldout_templates" else self.patterns[:1]
         combinations = list(product(patterns, self.digits))
         order, *streams = np.random.default_rng(seed).spawn(1 + len(combinations))
-        sources = [self._rows(split, *chosen, stream) for chosen, stream in zip(combinations, streams, strict=True)]
-        return take(in_turn(sources, order), n)
+        sources = [self._pairs(split, *chosen, stream) for chosen, stream in zip(combinations, streams, strict=True)]
+        return list(islice(in_turn(sources, order), n))
 
-    def _rows(self, split: Split, pattern: str, digits: Digits, rng: np.random.Generator) -> Iterator[Row]:
-        """Yield a row for every two operands of one template and digit count, in a random order."""
+    def _pairs(self, split: Split, pattern: str, digits: Digits, rng: np.random.Generator) -> Iterator[Pair]:
+        """Yield a pair for every two operands of one template and digit count, in a random order."""
         sums = self._sums(split, digits)
         order = [sums[i] for i in rng.permutation(len(sums))]
         for i, clean in enumerate(order):
@@ -75,7 +75,7 @@ class ArithmeticTask:
             others = (other for other in order[i + 1 :] + order[:i] if _all_differ(clean, other))
             corrupt = next(others, None)
             if corrupt is not None:
-                yield row(
+                yield filled_pair(
                     _prompt(pattern, clean),
                     _prompt(pattern, corrupt),
                     f" {clean[2]}",

@@ -5,10 +5,10 @@ another place, with another answer; a city's partner is one whose name is about 
 country's one of as many words. Candidates are all capitals or all states.
 
 The template of each task is the one of several on which smollm2-135m is best; the others are the held-out ones. The
-accuracies in the descriptions are its own in that template, over discovery, evaluation and heldout, up to 1,200 rows of
-each, seed 0: "restricted", for how many prompts the first token of the answer has the highest logit among those of all
-candidates; "pairs", for how many rows a higher one than that of the foil. They are the facts by which the template was
-chosen, so the accuracies are a little too good.
+accuracies in the descriptions are its own in that template, over discovery, evaluation and heldout, up to 1,200 pairs
+of each, seed 0: "restricted", for how many prompts the first token of the answer has the highest logit among those of
+all candidates; "pairs", for how many pairs a higher one than that of the foil. They are the facts by which the template
+was chosen, so the accuracies are a little too good.
 """
 
 from basisbench.shipped_tasks.facts import Fact, FactTask, Template

@@ -8,13 +8,13 @@ share objects and colors, never an object with the same four choices; the held-o
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import islice, permutations, product
 
 import numpy as np
-from datasets import Dataset
 
-from basisbench.shipped_tasks.patterns import ALL_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
-from basisbench.values import Split
+from basisbench.shipped_tasks.patterns import Prompt, check_split, fill, filled_pair, has_frame, in_turn
+from basisbench.tasks.pair import Pair
+from basisbench.values import SPLITS, Split
 
 LETTERS = "ABCD"
 COLORS = ("red", "blue", "green", "yellow", "purple", "brown", "black", "white")
@@ -45,9 +45,9 @@ class CopyColorTask:
     description: str
     patterns: tuple[str, ...]
     by_word: bool = False
-    splits: tuple[Split, ...] = ALL_SPLITS
+    splits: tuple[Split, ...] = SPLITS
 
-    def pairs(self, split: Split, n: int, seed: int) -> Dataset:
+    def pairs(self, split: Split, n: int, seed: int) -> list[Pair]:
         """Return up to `n` pairs of `split` in the order of `seed`, balanced over both letters and templates.
 
         Any prefix holds each combination of template, letter of the answer and letter of the foil equally often
@@ -57,11 +57,11 @@ class CopyColorTask:
         patterns = self.patterns[1:] if split == "heldout_templates" else self.patterns[:1]
         combinations = list(product(patterns, range(len(LETTERS))))
         order, *streams = np.random.default_rng(seed).spawn(1 + len(combinations))
-        sources = [self._rows(split, *chosen, stream) for chosen, stream in zip(combinations, streams, strict=True)]
-        return take(in_turn(sources, order), n)
+        sources = [self._pairs(split, *chosen, stream) for chosen, stream in zip(combinations, streams, strict=True)]
+        return list(islice(in_turn(sources, order), n))
 
-    def _rows(self, split: Split, pattern: str, right: int, rng: np.random.Generator) -> Iterator[Row]:
-        """Yield a row for every prompt of a template whose answer is choice number `right`, in a random order."""
+    def _pairs(self, split: Split, pattern: str, right: int, rng: np.random.Generator) -> Iterator[Pair]:
+        """Yield a pair for every prompt of a template whose answer is choice number `right`, in a random order."""
         heldout = split == "heldout"
         objects = HELDOUT_OBJECTS if heldout else OBJECTS
         orders = list(permutations(HELDOUT_COLORS if heldout else COLORS, len(LETTERS)))
@@ -82,7 +82,7 @@ class CopyColorTask:
                 corrupt, options = _prompt(pattern, thing, choices[right], tuple(changed)), tuple(LETTERS)
             candidates = [f" {option}" for option in options]
             case = f"{LETTERS[right]}_{LETTERS[wrong]}"
-            yield row(clean, corrupt, candidates[right], candidates[wrong], case, candidates)
+            yield filled_pair(clean, corrupt, candidates[right], candidates[wrong], case, candidates)
 
 
 def _prompt(pattern: str, thing: str, color: str, choices: tuple[str, ...]) -> Prompt:

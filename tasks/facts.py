@@ -7,13 +7,14 @@ a clean prompt of the other either. `heldout` has facts of its own, `heldout_tem
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from string import Formatter
 
 import numpy as np
-from datasets import Dataset
 
-from basisbench.shipped_tasks.patterns import ALL_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
-from basisbench.values import Split
+from basisbench.shipped_tasks.patterns import Prompt, check_split, fill, filled_pair, has_frame, in_turn
+from basisbench.tasks.pair import Pair
+from basisbench.values import SPLITS, Split
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,17 @@ class FactTask:
     @property
     def splits(self) -> tuple[Split, ...]:
         """Held-out facts and held-out templates."""
-        return ALL_SPLITS
+        return SPLITS
 
-    def pairs(self, split: Split, n: int, seed: int) -> Dataset:
+    def pairs(self, split: Split, n: int, seed: int) -> list[Pair]:
         """Return up to `n` pairs of `split` in the order of `seed`, balanced over answers.
 
-        Any prefix holds each answer equally often to within one, until an answer has no rows left; of each
+        Any prefix holds each answer equally often to within one, until an answer has no pairs left; of each
         answer, every prompt comes once before one comes again with another corrupt partner. Raises UserError
         for an unknown split.
         """
         check_split(split, self.splits)
-        return take(self._rows(split, seed), n)
+        return list(islice(self._pairs(split, seed), n))
 
     def questions(self, split: Split) -> list[Question]:
         """Return everything that a split may ask, as clean or as corrupt prompt."""
@@ -109,19 +110,19 @@ class FactTask:
             if not used & {fact.asked, fact.answer}:
                 yield Question(template, fact, fill(pattern, {template.slot: fact.asked}))
 
-    def _rows(self, split: Split, seed: int) -> Iterator[Row]:
-        """Yield every row of `split` once, going round the answers in a new order each time."""
+    def _pairs(self, split: Split, seed: int) -> Iterator[Pair]:
+        """Yield every pair of `split` once, going round the answers in a new order each time."""
         questions = self.questions(split)
         answers = list(dict.fromkeys(question.fact.answer for question in questions))
         order, *streams = np.random.default_rng(seed).spawn(1 + len(answers))
         sources = []
         for answer, stream in zip(answers, streams, strict=True):
             own = [question for question in questions if question.fact.answer == answer]
-            sources.append(in_turn([self._rows_of(question, questions, stream) for question in own], stream))
+            sources.append(in_turn([self._pairs_of(question, questions, stream) for question in own], stream))
         return in_turn(sources, order)
 
-    def _rows_of(self, clean: Question, questions: list[Question], rng: np.random.Generator) -> Iterator[Row]:
-        """Yield the rows of one clean prompt: its partners in a random order."""
+    def _pairs_of(self, clean: Question, questions: list[Question], rng: np.random.Generator) -> Iterator[Pair]:
+        """Yield the pairs of one clean prompt: its partners in a random order."""
         partners = [
             other
             for other in questions
@@ -132,7 +133,7 @@ class FactTask:
         candidates = [lead + answer for answer in dict.fromkeys(f.answer for f in (*self.shared, *self.heldout))]
         for i in rng.permutation(len(partners)):
             corrupt = partners[i]
-            yield row(
+            yield filled_pair(
                 clean.prompt,
                 corrupt.prompt,
                 lead + clean.fact.answer,

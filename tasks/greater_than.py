@@ -12,13 +12,13 @@ centuries and starts.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
-from datasets import Dataset
 
-from basisbench.shipped_tasks.patterns import ALL_SPLITS, Row, check_split, fill, has_frame, in_turn, row, take
-from basisbench.values import Split
+from basisbench.shipped_tasks.patterns import check_split, fill, filled_pair, has_frame, in_turn
+from basisbench.tasks.pair import Pair
+from basisbench.values import SPLITS, Split
 
 # The first is asked everywhere but in the split of held-out templates, which has the others.
 PATTERNS = (
@@ -61,9 +61,9 @@ class GreaterThanTask:
 
     name: str = "greater_than"
     description: str = "end a span of years after its start (task of Hanna et al. 2023, arXiv 2305.00586)"
-    splits: tuple[Split, ...] = ALL_SPLITS
+    splits: tuple[Split, ...] = SPLITS
 
-    def pairs(self, split: Split, n: int, seed: int) -> Dataset:
+    def pairs(self, split: Split, n: int, seed: int) -> list[Pair]:
         """Return up to `n` pairs of `split` in the order of `seed`, balanced over first digits and templates.
 
         Raises UserError for an unknown split.
@@ -71,12 +71,12 @@ class GreaterThanTask:
         check_split(split, self.splits)
         combinations = list(product(PATTERNS[1:] if split == "heldout_templates" else PATTERNS[:1], FIRST_DIGITS))
         order, *streams = np.random.default_rng(seed).spawn(1 + len(combinations))
-        sources = [_rows(split, *chosen, stream) for chosen, stream in zip(combinations, streams, strict=True)]
-        return take(in_turn(sources, order), n)
+        sources = [_pairs(split, *chosen, stream) for chosen, stream in zip(combinations, streams, strict=True)]
+        return list(islice(in_turn(sources, order), n))
 
 
-def _rows(split: Split, pattern: str, first_digit: str, rng: np.random.Generator) -> Iterator[Row]:
-    """Yield every row of one template whose start begins with `first_digit`, in a random order."""
+def _pairs(split: Split, pattern: str, first_digit: str, rng: np.random.Generator) -> Iterator[Pair]:
+    """Yield every pair of one template whose start begins with `first_digit`, in a random order."""
     heldout = split == "heldout"
     nouns, centuries = (HELDOUT_NOUNS, HELDOUT_CENTURIES) if heldout else (NOUNS, CENTURIES)
     elsewhere = CENTURIES if heldout else HELDOUT_CENTURIES
@@ -89,7 +89,7 @@ def _rows(split: Split, pattern: str, first_digit: str, rng: np.random.Generator
             continue
         words = {"noun": noun, "century": century, "start": start}
         after = TWO_DIGITS.index(start) + 1
-        yield row(
+        yield filled_pair(
             fill(pattern, words),
             fill(pattern, words | {"start": CORRUPT_START}),
             TWO_DIGITS[after:],

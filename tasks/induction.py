@@ -11,11 +11,12 @@ Discovery and evaluation share words, never a set of ten; the held-out split has
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
-from datasets import Dataset
 
-from basisbench.shipped_tasks.patterns import WORD_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.shipped_tasks.patterns import WORD_SPLITS, Prompt, check_split, fill, filled_pair, has_frame, in_turn
+from basisbench.tasks.pair import Pair
 from basisbench.values import Split
 
 LENGTH = 10
@@ -60,20 +61,20 @@ class InductionTask:
     description: str = "continue a repeated sequence of random words (Olsson et al. 2022, arXiv 2209.11895)"
     splits: tuple[Split, ...] = WORD_SPLITS
 
-    def pairs(self, split: Split, n: int, seed: int) -> Dataset:
+    def pairs(self, split: Split, n: int, seed: int) -> list[Pair]:
         """Return up to `n` pairs of `split` in the order of `seed`, balanced over the number of repeated words.
 
-        A seed has some two thousand rows (of `heldout` four thousand), other seeds have others. Raises UserError
+        A seed has some two thousand pairs (of `heldout` four thousand), other seeds have others. Raises UserError
         for an unknown split.
         """
         check_split(split, self.splits)
         order, *streams = np.random.default_rng(seed).spawn(1 + len(REPEATED))
-        sources = [_rows(split, repeated, stream) for repeated, stream in zip(REPEATED, streams, strict=True)]
-        return take(in_turn(sources, order), n)
+        sources = [_pairs(split, repeated, stream) for repeated, stream in zip(REPEATED, streams, strict=True)]
+        return list(islice(in_turn(sources, order), n))
 
 
-def _rows(split: Split, repeated: int, rng: np.random.Generator) -> Iterator[Row]:
-    """Yield rows in whose prompts `repeated` words come again."""
+def _pairs(split: Split, repeated: int, rng: np.random.Generator) -> Iterator[Pair]:
+    """Yield pairs in whose prompts `repeated` words come again."""
     lexicon = HELDOUT_WORDS if split == "heldout" else WORDS
     for _ in range(DRAWS):
         words = [lexicon[i] for i in rng.choice(len(lexicon), LENGTH, replace=False)]
@@ -83,7 +84,7 @@ def _rows(split: Split, repeated: int, rng: np.random.Generator) -> Iterator[Row
             continue
         changed = list(words)
         changed[repeated], changed[other] = words[other], words[repeated]
-        yield row(
+        yield filled_pair(
             _prompt(words, repeated, other),
             _prompt(changed, repeated, other),
             f" {words[repeated]}",

@@ -9,21 +9,21 @@ in case BABA; then the subject acts (``s2``), and the indirect object has to fol
 - replaced (`ioi/replaced`): each of the three mentions becomes a name of its own, none of them the subject's or the
   indirect object's (the paper's ABC). The corrupt prompt asks for none of the two; the foil is the subject's name.
 
-A frame is a prompt without the second mention, so it is that of both prompts of a swapped row; discovery and
+A frame is a prompt without the second mention, so it is that of both prompts of a swapped pair; discovery and
 evaluation share no frame.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from typing import Literal
 
 import numpy as np
-from datasets import Dataset
 
 from basisbench.shipped_tasks.names import HELDOUT_MEN, HELDOUT_WOMEN, MEN, WOMEN, listed
-from basisbench.shipped_tasks.patterns import ALL_SPLITS, Row, check_split, fill, has_frame, in_turn, row, take
-from basisbench.values import Split
+from basisbench.shipped_tasks.patterns import check_split, fill, filled_pair, has_frame, in_turn
+from basisbench.tasks.pair import Pair
+from basisbench.values import SPLITS, Split
 
 # In case ABBA, {first} is the indirect object; in case BABA, the subject.
 TEMPLATES = (
@@ -77,9 +77,9 @@ class IoiTask:
     @property
     def splits(self) -> tuple[Split, ...]:
         """Held-out names, places and objects, and held-out templates."""
-        return ALL_SPLITS
+        return SPLITS
 
-    def pairs(self, split: Split, n: int, seed: int) -> Dataset:
+    def pairs(self, split: Split, n: int, seed: int) -> list[Pair]:
         """Return up to `n` pairs of `split` in the order of `seed`, balanced over cases and answers.
 
         Any prefix holds ABBA and BABA equally often to within one, and within each of them every answer. A subject
@@ -87,23 +87,23 @@ class IoiTask:
         Raises UserError for an unknown split.
         """
         check_split(split, self.splits)
-        return take(self._rows(split, seed), n)
+        return list(islice(self._pairs(split, seed), n))
 
-    def _rows(self, split: Split, seed: int) -> Iterator[Row]:
-        """Yield every row of `split` once, the two cases in turn and in each of them the indirect objects."""
+    def _pairs(self, split: Split, seed: int) -> Iterator[Pair]:
+        """Yield every pair of `split` once, the two cases in turn and in each of them the indirect objects."""
         words = HELDOUT if split == "heldout" else SHARED
         order, *streams = np.random.default_rng(seed).spawn(3)
         cases = []
         for case, stream in zip(("ABBA", "BABA"), streams, strict=True):
             sources = [
-                self._rows_of(split, words, case, io, rng)
+                self._pairs_of(split, words, case, io, rng)
                 for io, rng in zip(words.names, stream.spawn(len(words.names)), strict=True)
             ]
             cases.append(in_turn(sources, stream))
         return in_turn(cases, order)
 
-    def _rows_of(self, split: Split, words: Words, case: str, io: str, rng: np.random.Generator) -> Iterator[Row]:
-        """Yield the rows of one case and indirect object in a random order."""
+    def _pairs_of(self, split: Split, words: Words, case: str, io: str, rng: np.random.Generator) -> Iterator[Pair]:
+        """Yield the pairs of one case and indirect object in a random order."""
         first, second = ("{io}", "{s1}") if case == "ABBA" else ("{s1}", "{io}")
         templates = HELDOUT_TEMPLATES if split == "heldout_templates" else TEMPLATES
         choices = list(product(templates, [name for name in words.names if name != io]))
@@ -115,7 +115,7 @@ class IoiTask:
             names = {"io": io, "s1": subject, "s2": subject}
             if has_frame(split, fill(pattern, scene | names | {"s2": ""}).text):
                 corrupt = names | {"s2": io} if self.corruption == "swapped" else _others(words.names, names, rng)
-                yield row(
+                yield filled_pair(
                     fill(pattern, scene | names),
                     fill(pattern, scene | corrupt),
                     f" {io}",

@@ -10,15 +10,15 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from string import Formatter
 from typing import get_args
 
 import numpy as np
-from datasets import Dataset
 
 from basisbench.shipped_tasks.lexicon import ANSWERS, HELDOUT, SHARED, Number, Word
-from basisbench.shipped_tasks.patterns import WORD_SPLITS, Prompt, Row, check_split, fill, has_frame, in_turn, row, take
+from basisbench.shipped_tasks.patterns import WORD_SPLITS, Prompt, check_split, fill, filled_pair, has_frame, in_turn
+from basisbench.tasks.pair import Pair
 from basisbench.values import Split
 
 NUMBERS: tuple[Number, ...] = get_args(Number)
@@ -30,7 +30,7 @@ class AgreementTask:
 
     `pattern` is the prompt with slots ``{name:word class}``; every slot but the subject stands in the number
     of the attractor, so an embedded verb agrees with it and is the same in the clean and the corrupt prompt.
-    Slots become the spans of a row. A row is one choice of words, of both numbers and of an answer verb; its
+    Slots become the spans of a pair. A pair is one choice of words, of both numbers and of an answer verb; its
     case is the template, the subject's clean number and the attractor's number.
     """
 
@@ -63,29 +63,29 @@ class AgreementTask:
         """Held-out nouns, prepositions and embedded verbs, but no held-out template."""
         return WORD_SPLITS
 
-    def pairs(self, split: Split, n: int, seed: int) -> Dataset:
+    def pairs(self, split: Split, n: int, seed: int) -> list[Pair]:
         """Return up to `n` pairs of `split` in the order of `seed`, balanced over numbers and answer verbs.
 
         Any prefix holds each combination of clean number, attractor number and answer verb equally often to
-        within one, until a combination has no rows left. Raises UserError for an unknown split.
+        within one, until a combination has no pairs left. Raises UserError for an unknown split.
         """
         check_split(split, self.splits)
-        return take(self._rows(split, seed), n)
+        return list(islice(self._pairs(split, seed), n))
 
-    def _rows(self, split: Split, seed: int) -> Iterator[Row]:
-        """Yield every row of `split` once, going round the combinations in a new order each time."""
+    def _pairs(self, split: Split, seed: int) -> Iterator[Pair]:
+        """Yield every pair of `split` once, going round the combinations in a new order each time."""
         combinations = list(product(product(NUMBERS, repeat=1 + ("attractor" in self.slots)), ANSWERS))
         order, *streams = np.random.default_rng(seed).spawn(1 + len(combinations))
         sources = [
-            self._rows_of(split, numbers, verb, stream)
+            self._pairs_of(split, numbers, verb, stream)
             for (numbers, verb), stream in zip(combinations, streams, strict=True)
         ]
         return in_turn(sources, order)
 
-    def _rows_of(
+    def _pairs_of(
         self, split: Split, numbers: tuple[Number, ...], verb: Word, rng: np.random.Generator
-    ) -> Iterator[Row]:
-        """Yield the rows of one combination in a random order; `numbers`: the subject's, the attractor's."""
+    ) -> Iterator[Pair]:
+        """Yield the pairs of one combination in a random order; `numbers`: the subject's, the attractor's."""
         lexicon = HELDOUT if split == "heldout" else SHARED
         pools = [lexicon[word_class] for word_class in self.slots.values()]
         sizes = tuple(map(len, pools))
@@ -97,7 +97,7 @@ class AgreementTask:
             frame = self._prompt(words, "singular", other).text
             if len(set(chosen)) < len(chosen) or not has_frame(split, frame):
                 continue
-            yield row(
+            yield filled_pair(
                 self._prompt(words, clean, other),
                 self._prompt(words, corrupt, other),
                 f" {verb.form(clean)}",

@@ -1,12 +1,12 @@
-"""What can be wrong between the rows and splits of a task, whatever the model.
+"""What can be wrong between the pairs and splits of a task, whatever the model.
 
-1. Balance: whether a constant answer would do, and whether one case is most of the rows.
-2. Leaks: rows and prompts of one split in another.
+1. Balance: whether a constant answer would do, and whether one case is most of the pairs.
+2. Leaks: pairs and prompts of one split in another.
 3. Held-out words: what a span holds, as a whole and word by word; without spans, the words of the prompts. What
    stands in all prompts of both (the clean or the corrupt ones) belongs to the template, without spans what stands in
    half of them.
 4. Held-out templates: a prompt with its spans, and whatever repeats them, blanked.
-5. Answers: none that is wrong in another row with the same prompt, none that is no candidate.
+5. Answers: none that is wrong in another pair with the same prompt.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations, permutations
 
 from basisbench.checks.findings import Finding, Problem, broken, shown, warning
-from basisbench.checks.task_rows import Drawn, Pair
+from basisbench.checks.task_pairs import Drawn
+from basisbench.tasks.pair import Pair
 from basisbench.values import Split
 
 MOST_SHARE = 0.5
@@ -27,8 +28,8 @@ TEMPLATE_SHARE = 0.5
 BLANK = "…"
 
 
-def row_findings(drawn: Drawn) -> list[Finding]:
-    """Every check of rows that needs no model."""
+def pair_findings(drawn: Drawn) -> list[Finding]:
+    """Every check of pairs that needs no model."""
     checks: tuple[Callable[[Drawn], Finding], ...] = (
         check_balance,
         check_leaks,
@@ -40,24 +41,24 @@ def row_findings(drawn: Drawn) -> list[Finding]:
 
 
 def check_balance(drawn: Drawn) -> Finding:
-    """The share of the most frequent answer and case in the first n rows of each split.
+    """The share of the most frequent answer and case in the first n pairs of each split.
 
-    One is too frequent if more than half of the rows have it and it is more than 1.5 times as frequent as it would
+    One is too frequent if more than half of the pairs have it and it is more than 1.5 times as frequent as it would
     be were all equally so; an answer too, if it is the only one.
     """
     problems: list[Problem] = []
     largest = {"answer": (0.0, ""), "case": (0.0, "")}
-    for split in drawn.rows:
-        rows = drawn.first(split)
-        for kind, values in (("answer", [pair.answers for pair in rows]), ("case", [(pair.case,) for pair in rows])):
+    for split in drawn.pairs:
+        pairs = drawn.first(split)
+        for kind, values in (("answer", [pair.answers for pair in pairs]), ("case", [(pair.case,) for pair in pairs])):
             ((value, count),) = Counter(values).most_common(1)
-            share, kinds = count / len(rows), len(set(values))
+            share, kinds = count / len(pairs), len(set(values))
             words = (
-                f"{shown('/'.join(value))} in {share:.0%} of the rows of {split} ({kinds} {kind}{'s' * (kinds > 1)})"
+                f"{shown('/'.join(value))} in {share:.0%} of the pairs of {split} ({kinds} {kind}{'s' * (kinds > 1)})"
             )
             if kinds > 1:
                 largest[kind] = max(largest[kind], (share, words))
-            only = kind == "answer" and kinds == 1 and len(rows) > 1
+            only = kind == "answer" and kinds == 1 and len(pairs) > 1
             if only or share > max(MOST_SHARE, MOST_OF_EVEN / kinds):
                 problems.append(warning(f"not balanced: {kind} {words}"))
     said = (f"most frequent {kind} {words}" if words else f"one {kind} a split" for kind, (_, words) in largest.items())
@@ -65,21 +66,21 @@ def check_balance(drawn: Drawn) -> Finding:
 
 
 def check_leaks(drawn: Drawn) -> Finding:
-    """Rows (a prompt and one of its answers) that stand in two splits, and corrupt prompts that another split asks."""
+    """Prompts that stand with one of their answers in two splits, and corrupt prompts that another split asks."""
     problems: list[Problem] = []
-    asked = {s: {(pair.clean, answer) for pair in drawn.all(s) for answer in pair.answers} for s in drawn.rows}
-    for one, other in combinations(drawn.rows, 2):
+    asked = {s: {(pair.clean, answer) for pair in drawn.all(s) for answer in pair.answers} for s in drawn.pairs}
+    for one, other in combinations(drawn.pairs, 2):
         if found := asked[one] & asked[other]:
             clean, answer = min(found)
             problems.append(
-                broken(f"{len(found)} rows of {one} stand in {other} too: {shown(clean)} with {shown(answer)}")
+                broken(f"{len(found)} pairs of {one} stand in {other} too: {shown(clean)} with {shown(answer)}")
             )
-    for one, other in permutations(drawn.rows, 2):
+    for one, other in permutations(drawn.pairs, 2):
         if both := {pair.corrupt for pair in drawn.all(one)} & {pair.clean for pair in drawn.all(other)}:
             words = f"{len(both)} corrupt prompts of {one} are clean ones of {other}: {shown(min(both))}"
             problems.append(warning(words))
-    count = len({(pair.clean, pair.answers) for pair in drawn.all(*drawn.rows)})
-    return Finding("leaks", f"none of {count:,} rows, all seeds together, stands in two splits", tuple(problems))
+    count = len({(pair.clean, pair.answers) for pair in drawn.all(*drawn.pairs)})
+    return Finding("leaks", f"none of {count:,} pairs, all seeds together, stands in two splits", tuple(problems))
 
 
 def check_heldout(drawn: Drawn) -> Finding:
@@ -89,7 +90,7 @@ def check_heldout(drawn: Drawn) -> Finding:
     a longer span, and any word where the task has no spans, which alone tell content from templates.
     """
     name = "held-out words"
-    if "heldout" not in drawn.rows:
+    if "heldout" not in drawn.pairs:
         return Finding(name, "the task has no heldout")
     own, others = list(drawn.all("heldout")), list(drawn.all("discovery", "evaluation"))
     if not all(pair.clean_spans for pair in (*own, *others)):
@@ -112,7 +113,7 @@ def check_templates(drawn: Drawn) -> Finding:
     own = list(drawn.all("heldout_templates"))
     if not own:
         return Finding(name, "the task has no heldout_templates")
-    others: list[Split] = [split for split in drawn.rows if split != "heldout_templates"]
+    others: list[Split] = [split for split in drawn.pairs if split != "heldout_templates"]
     every = [*own, *drawn.all(*others)]
     if not all(pair.clean_spans for pair in every):
         return Finding(name, "", (warning("not checked: without spans a template cannot be told from its words"),))
@@ -126,26 +127,21 @@ def check_templates(drawn: Drawn) -> Finding:
 
 
 def check_answers(drawn: Drawn) -> Finding:
-    """Answers that are foils of another row with the same clean prompt, and answers that are no candidates."""
+    """Answers that are foils of another pair with the same clean prompt."""
     answers: dict[str, set[str]] = {}
     foils: dict[str, set[str]] = {}
-    lacking: list[str] = []
-    for pair in drawn.all(*drawn.rows):
+    for pair in drawn.all(*drawn.pairs):
         answers.setdefault(pair.clean, set()).update(pair.answers)
         foils.setdefault(pair.clean, set()).update(pair.foils)
-        if pair.candidates:
-            lacking += [answer for answer in pair.answers if answer not in pair.candidates]
     problems = []
     if ambiguous := [prompt for prompt in answers if answers[prompt] & foils[prompt]]:
         both = ", ".join(shown(text) for text in sorted(answers[ambiguous[0]] & foils[ambiguous[0]])[:2])
         problems.append(
             broken(
-                f"{len(ambiguous)} of {len(answers)} prompts have an answer that is a foil in another row: "
+                f"{len(ambiguous)} of {len(answers)} prompts have an answer that is a foil in another pair: "
                 f"{shown(ambiguous[0])} with {both}"
             )
         )
-    if lacking:
-        problems.append(broken(f"{len(lacking)} answers are not among their row's candidates: {shown(lacking[0])}"))
     return Finding("answers", f"no answer of {len(answers):,} prompts is a foil of the same prompt", tuple(problems))
 
 
@@ -161,7 +157,7 @@ def template(pair: Pair) -> str:
 
 
 Contents = tuple[set[tuple[str, str]], set[tuple[str, str]]]
-"""What stands in the clean and in the corrupt prompt of a row: the name of its span, if that counts, and the text."""
+"""What stands in the clean and in the corrupt prompt of a pair: the name of its span, if that counts, and the text."""
 
 
 def _fillings(pair: Pair) -> Contents:
@@ -197,10 +193,10 @@ def _in_both(
     return [text for _, text in found]
 
 
-def _shares(rows: Sequence[Contents]) -> dict[tuple[str, str], float]:
+def _shares(pairs: Sequence[Contents]) -> dict[tuple[str, str], float]:
     """How many of the clean prompts, or of the corrupt ones if they are more, hold each item."""
-    sides = [Counter(item for row in rows for item in row[side]) for side in (0, 1)]
-    return {item: max(count[item] for count in sides) / len(rows) for item in sides[0] | sides[1]}
+    sides = [Counter(item for pair in pairs for item in pair[side]) for side in (0, 1)]
+    return {item: max(count[item] for count in sides) / len(pairs) for item in sides[0] | sides[1]}
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -1,9 +1,9 @@
-"""From rows as tokens to aligned tensors.
+"""From pairs as tokens to aligned tensors.
 
-1. Tokenise each row of a task (`prompts.tokens`); set aside, and count by reason, every one that the definitions
+1. Tokenise each pair of a task (`prompts.tokens`); set aside, and count by reason, every one that the definitions
    cannot use.
 2. Number the slots in reading order.
-3. Merge rows that share both prompts: their metrics are summed in one pass.
+3. Merge pairs that share both prompts: their metrics are summed in one pass.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from datasets import Dataset
 from torch import Tensor
 
 from basisbench.errors import UserError
 from basisbench.measures.metrics import LOG_PROBABILITY, LOGIT_DIFFERENCE, Metric
 from basisbench.models.adapter import Model
-from basisbench.prompts.tokens import Row, Scored, Slots, tokenise
+from basisbench.prompts.tokens import PromptTokens, Scored, Slots, TokenisedPair, tokenise
+from basisbench.tasks.pair import Pair
 from basisbench.values import Answers
 
 SUMS = (LOGIT_DIFFERENCE.name, LOG_PROBABILITY.name)
@@ -202,24 +202,22 @@ class PromptSet:
 
 
 def encode(
-    rows: Sequence[Row],
+    pairs: Sequence[TokenisedPair],
     unusable: Mapping[str, int],
     model: Model,
     scoring: Scoring,
     slot_names: Sequence[str] = (),
 ) -> PromptSet:
-    """Align rows; slots that `slot_names` names get its numbers, others follow. Raises ValueError without rows."""
-    if not rows:
-        raise ValueError("rows: one or more")
-    prompts: dict[tuple[object, ...], int] = {}
-    readings = []
-    for row in rows:
-        for reading in (row.reading, *(term.reading for side in (row.answer, row.foil) for term in side)):
-            if (reading.clean, reading.corrupt, reading.slots) not in prompts:
-                prompts[reading.clean, reading.corrupt, reading.slots] = len(prompts)
-                readings.append(reading)
-    names = _slot_numbers([reading.slots for reading in readings], slot_names)
-    width = max(len(reading.clean) for reading in readings)
+    """Align pairs; slots that `slot_names` names get its numbers, others follow. Raises ValueError without pairs."""
+    if not pairs:
+        raise ValueError("pairs: one or more")
+    number: dict[PromptTokens, int] = {}
+    for pair in pairs:
+        for prompt in (pair.prompt, *(term.prompt for side in (pair.answer, pair.foil) for term in side)):
+            number.setdefault(prompt, len(number))
+    prompts = list(number)
+    names = _slot_numbers([prompt.slots for prompt in prompts], slot_names)
+    width = max(len(prompt.clean) for prompt in prompts)
 
     def table(lines: Iterable[Sequence[int]], fill: int | None = None, width: int | None = None) -> Tensor:
         """Lines of one width, filled up with `fill` or, without it, with their first entry."""
@@ -228,56 +226,53 @@ def encode(
         padded = [line + (line[:1] if fill is None else [fill]) * (width - len(line)) for line in held]
         return torch.tensor(padded, dtype=torch.long, device=model.device).view(len(held), width)
 
-    def number(row: Row) -> int:
-        return prompts[row.reading.clean, row.reading.corrupt, row.reading.slots]
-
     def side(name: str) -> Continuation:
-        terms = [(pair, term) for pair, row in enumerate(rows) for term in getattr(row, name)]
-        places = [prompts[t.reading.clean, t.reading.corrupt, t.reading.slots] for _, t in terms]
-        pair, prompt = torch.tensor([[p for p, _ in terms], places], device=model.device)
+        terms = [(index, term) for index, pair in enumerate(pairs) for term in getattr(pair, name)]
+        places = [number[term.prompt] for _, term in terms]
+        pair, prompt = torch.tensor([[index for index, _ in terms], places], device=model.device)
         return Continuation(pair, prompt, table((term.tokens for _, term in terms), -1))
 
-    # a row without candidates among rows with them has its foil for the only one
-    some = any(row.candidates for row in rows)
-    candidates = [row.candidates or row.foil[0].tokens if some else () for row in rows]
-    document = [[r.reading.clean, r.reading.corrupt, r.reading.slots, _terms(r.answer), _terms(r.foil)] for r in rows]
+    # a pair without candidates among pairs with them has its foil for the only one
+    some = any(pair.candidates for pair in pairs)
+    candidates = [pair.candidates or pair.foil[0].tokens if some else () for pair in pairs]
+    document = [[p.prompt.clean, p.prompt.corrupt, p.prompt.slots, _terms(p.answer), _terms(p.foil)] for p in pairs]
     return PromptSet(
-        clean=table((reading.clean for reading in readings), 0, width),
-        corrupt=table((reading.corrupt for reading in readings), 0, width),
-        slot=table(([names[_slot_name(key)] for key in reading.slots] for reading in readings), -1, width),
-        last=torch.tensor([len(reading.clean) - 1 for reading in readings], device=model.device),
-        pair_prompt=torch.tensor([number(row) for row in rows], device=model.device),
+        clean=table((prompt.clean for prompt in prompts), 0, width),
+        corrupt=table((prompt.corrupt for prompt in prompts), 0, width),
+        slot=table(([names[_slot_name(key)] for key in prompt.slots] for prompt in prompts), -1, width),
+        last=torch.tensor([len(prompt.clean) - 1 for prompt in prompts], device=model.device),
+        pair_prompt=torch.tensor([number[pair.prompt] for pair in pairs], device=model.device),
         answer=side("answer"),
         foil=side("foil"),
-        first_answer=table(row.first_answer for row in rows),
+        first_answer=table(pair.first_answer for pair in pairs),
         candidates=table(candidates),
         slot_names=tuple(names),
-        usage=Usage(len(rows), dict(unusable), sum(row.n_shared > 0 for row in rows)),
+        usage=Usage(len(pairs), dict(unusable), sum(pair.n_shared > 0 for pair in pairs)),
         digest=hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16],
         metric=scoring.metric,
         whole=scoring.answers == "whole",
     )
 
 
-def usable_rows(
-    dataset: Dataset, model: Model, scoring: Scoring, limit: int | None = None
-) -> tuple[list[Row], Counter[str]]:
-    """The first `limit` usable rows, and how many before the last of them were not usable, by reason."""
-    rows: list[Row] = []
+def usable_pairs(
+    pairs: Iterable[Pair], model: Model, scoring: Scoring, limit: int | None = None
+) -> tuple[list[TokenisedPair], Counter[str]]:
+    """The first `limit` usable pairs, and how many before the last of them were not usable, by reason."""
+    usable: list[TokenisedPair] = []
     unusable: Counter[str] = Counter()
-    for record in dataset:
-        if limit is not None and len(rows) == limit:
+    for pair in pairs:
+        if limit is not None and len(usable) == limit:
             break
-        row = tokenise(record, model.tokenizer, scoring.answers, scoring.chat)
-        if isinstance(row, str):
-            unusable[row] += 1
+        found = tokenise(pair, model.tokenizer, scoring.answers, scoring.chat)
+        if isinstance(found, str):
+            unusable[found] += 1
         else:
-            rows.append(row)
-    return rows, unusable
+            usable.append(found)
+    return usable, unusable
 
 
 def _terms(side: Sequence[Scored]) -> list[object]:
-    return [[term.reading.clean, term.tokens] for term in side]
+    return [[term.prompt.clean, term.tokens] for term in side]
 
 
 def _slot_name(key: tuple[str, int]) -> str:
@@ -285,10 +280,10 @@ def _slot_name(key: tuple[str, int]) -> str:
     return f"{name}-{offset}" if offset else name
 
 
-def _slot_numbers(rows: Iterable[Slots], first: Sequence[str]) -> dict[str, int]:
+def _slot_numbers(lines: Iterable[Slots], first: Sequence[str]) -> dict[str, int]:
     """Number all slots by name: `first` as they stand, then the others by their mean relative position."""
     places: dict[str, list[float]] = {}
-    for slots in rows:
+    for slots in lines:
         for index, key in enumerate(slots):
             places.setdefault(_slot_name(key), []).append((index + 1) / len(slots))
     new = sorted(places.keys() - set(first), key=lambda name: (sum(places[name]) / len(places[name]), name))

@@ -12,9 +12,9 @@ import torch
 from basisbench.errors import UserError
 from basisbench.measures.metrics import Outcome
 from basisbench.models.adapter import Model
-from basisbench.prompts.prompt_set import PLAIN, PromptSet, Scoring, encode, usable_rows
+from basisbench.prompts.prompt_set import PLAIN, PromptSet, Scoring, encode, usable_pairs
 from basisbench.prompts.scoring import outcome
-from basisbench.prompts.tokens import Row
+from basisbench.prompts.tokens import TokenisedPair
 from basisbench.tasks.task import Task
 from basisbench.values import Split
 
@@ -55,29 +55,31 @@ def load_prompts(
     drawn = n
     limit = n * MOST_DRAWN if wanted.require_correct else None
     while True:
-        dataset = task.pairs(split, drawn, seed)
-        rows, unusable = usable_rows(dataset, model, wanted.scoring, None if wanted.require_correct else n)
+        pairs = task.pairs(split, drawn, seed)
+        usable, unusable = usable_pairs(pairs, model, wanted.scoring, None if wanted.require_correct else n)
         if wanted.require_correct:
-            rows = _correct(rows, unusable, n, model, wanted.scoring)
-        if len(rows) >= n or len(dataset) < drawn or (limit and drawn >= limit):
+            usable = _correct(usable, unusable, n, model, wanted.scoring)
+        if len(usable) >= n or len(pairs) < drawn or (limit and drawn >= limit):
             break
         drawn *= 2
-    if rows:
-        return encode(rows, unusable, model, wanted.scoring, slot_names)
+    if usable:
+        return encode(usable, unusable, model, wanted.scoring, slot_names)
     reasons = ", ".join(f"{count} {reason}" for reason, count in unusable.items()) or "it is empty"
     raise UserError(f"task '{task.name}' has no usable pair in '{split}' for model '{model.name}': {reasons}")
 
 
-def _correct(rows: list[Row], unusable: Counter[str], n: int, model: Model, scoring: Scoring) -> list[Row]:
-    """The first `n` rows that the model gets right; the wrong ones before the last of them are counted."""
-    kept: list[Row] = []
-    for begin in range(0, len(rows), PROMPTS_AT_ONCE):
-        some = rows[begin : begin + PROMPTS_AT_ONCE]
-        for row, right in zip(some, correct(encode(some, {}, model, scoring), model), strict=True):
+def _correct(
+    pairs: list[TokenisedPair], unusable: Counter[str], n: int, model: Model, scoring: Scoring
+) -> list[TokenisedPair]:
+    """The first `n` pairs that the model gets right; the wrong ones before the last of them are counted."""
+    kept: list[TokenisedPair] = []
+    for begin in range(0, len(pairs), PROMPTS_AT_ONCE):
+        some = pairs[begin : begin + PROMPTS_AT_ONCE]
+        for pair, right in zip(some, correct(encode(some, {}, model, scoring), model), strict=True):
             if len(kept) == n:
                 return kept
             if right:
-                kept.append(row)
+                kept.append(pair)
             else:
                 unusable[WRONG] += 1
     return kept

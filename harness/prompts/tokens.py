@@ -1,4 +1,4 @@
-"""One row of a task as tokens: prompts, slots, and what is scored after them.
+"""One pair of a task as tokens: prompts, slots, and what is scored after them.
 
 1. Put both prompts into the model's chat template, if asked for; tokenise them as its own tokenizer prescribes
    (start token included).
@@ -18,13 +18,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from basisbench.errors import UserError
+from basisbench.tasks.pair import ANSWER, Pair, Span
 from basisbench.values import Answers
 
 Tokens = tuple[int, ...]
 Slots = tuple[tuple[str, int], ...]
-
-ANSWER = "answer"
-"""The segment of answer tokens that stand before the one that is scored."""
 
 SEVERAL_ANSWERS = "several answers, of which none can be scored whole"
 UNSTABLE = "tokenisation changes when prompt and answer are joined"
@@ -36,7 +34,7 @@ SAME_PROMPT = "clean and corrupt prompts are the same"
 
 
 @dataclass(frozen=True)
-class Reading:
+class PromptTokens:
     """A prompt up to a scored token: clean and corrupt token ids, and their common slots."""
 
     clean: Tokens
@@ -46,22 +44,22 @@ class Reading:
 
 @dataclass(frozen=True)
 class Scored:
-    """One term of a continuation's score: where it is read, and the tokens of which any will do."""
+    """One term of a continuation's score: after what it is read, and the tokens of which any will do."""
 
-    reading: Reading
+    prompt: PromptTokens
     tokens: Tokens
 
 
 @dataclass(frozen=True)
-class Row:
-    """One aligned row of a task.
+class TokenisedPair:
+    """One pair, aligned.
 
-    `reading` ends before the first token in which answer and foil differ, `n_shared` tokens after the prompt;
+    `prompt` ends before the first token in which answer and foil differ, `n_shared` tokens after the pair's own;
     `first_answer` are the answers' tokens there, `candidates` those of other candidates. `answer` and `foil` are the
     terms that are scored.
     """
 
-    reading: Reading
+    prompt: PromptTokens
     answer: tuple[Scored, ...]
     foil: tuple[Scored, ...]
     first_answer: Tokens
@@ -69,12 +67,13 @@ class Row:
     n_shared: int
 
 
-def tokenise(record: Mapping[str, Any], tokenizer: Any, answers: Answers = "first", chat: bool = False) -> Row | str:
-    """One row of a task (see `basisbench.tasks.task.Task`) as tokens, or the reason why it cannot be used."""
-    sides = [_side(record, side, tokenizer, chat) for side in ("clean", "corrupt")]
-    texts = {name: _listed(record.get(name)) for name in ("answer", "foil", "candidates")}
+def tokenise(pair: Pair, tokenizer: Any, answers: Answers = "first", chat: bool = False) -> TokenisedPair | str:
+    """A pair as tokens, or the reason why it cannot be used."""
+    sides = [_side(pair.clean, pair.clean_spans, tokenizer, chat)]
+    sides += [_side(pair.corrupt, pair.corrupt_spans, tokenizer, chat)]
+    texts = {"answer": pair.answers, "foil": pair.foils, "candidates": pair.candidates}
     if chat:  # a reply begins a new turn: no space before its first word
-        texts = {name: [text.lstrip() for text in values] for name, values in texts.items()}
+        texts = {name: tuple(text.lstrip() for text in values) for name, values in texts.items()}
     both = [_continuations(side, texts, tokenizer) for side in sides]
     if both[0] is None or both[0] != both[1]:
         return UNSTABLE
@@ -97,9 +96,9 @@ def tokenise(record: Mapping[str, Any], tokenizer: Any, answers: Answers = "firs
     if not all(sets.values()):
         return SAME_ANSWER
 
-    def reading(after: Tokens) -> Reading:
+    def followed(after: Tokens) -> PromptTokens:
         slots = tuple((ANSWER, offset) for offset in reversed(range(len(after))))
-        return Reading(sides[0].tokens + after, sides[1].tokens + after, sides[0].slots + slots)
+        return PromptTokens(sides[0].tokens + after, sides[1].tokens + after, sides[0].slots + slots)
 
     beginning = scored[0][:shared]
     # a candidate that does not begin as the answers do is ruled out by the prompt
@@ -109,13 +108,13 @@ def tokenise(record: Mapping[str, Any], tokenizer: Any, answers: Answers = "firs
         if len(found["answer"]) > 1 or len(found["foil"]) > 1:
             return SEVERAL_ANSWERS
         terms = {
-            name: tuple(Scored(reading(found[name][0][:i]), (token,)) for i, token in enumerate(found[name][0]))
+            name: tuple(Scored(followed(found[name][0][:i]), (token,)) for i, token in enumerate(found[name][0]))
             for name in ("answer", "foil")
         }
     else:
-        terms = {name: (Scored(reading(beginning), sets[name]),) for name in ("answer", "foil")}
-    return Row(
-        reading(beginning), terms["answer"], terms["foil"], sets["answer"], tuple(sorted(others)), n_shared=shared
+        terms = {name: (Scored(followed(beginning), sets[name]),) for name in ("answer", "foil")}
+    return TokenisedPair(
+        followed(beginning), terms["answer"], terms["foil"], sets["answer"], tuple(sorted(others)), n_shared=shared
     )
 
 
@@ -127,18 +126,14 @@ class _Side:
     special: bool  # whether the tokenizer adds its start token
 
 
-def _side(record: Mapping[str, Any], name: str, tokenizer: Any, chat: bool) -> _Side:
-    text: str = record[name]
-    spans: Sequence[Mapping[str, Any]] = record.get(f"{name}_spans") or ()
+def _side(text: str, spans: Sequence[Span], tokenizer: Any, chat: bool) -> _Side:
     if chat:
         text, spans = _in_chat(text, spans, tokenizer)
     encoding = tokenizer(text, return_offsets_mapping=True, add_special_tokens=not chat)
     return _Side(text, tuple(encoding["input_ids"]), _slots(encoding["offset_mapping"], spans), not chat)
 
 
-def _in_chat(
-    prompt: str, spans: Sequence[Mapping[str, Any]], tokenizer: Any
-) -> tuple[str, Sequence[Mapping[str, Any]]]:
+def _in_chat(prompt: str, spans: Sequence[Span], tokenizer: Any) -> tuple[str, list[Span]]:
     """The prompt as a user's message that waits for its reply, and its spans there.
 
     Raises UserError if the tokenizer has no chat template, or one that changes the prompt.
@@ -150,13 +145,7 @@ def _in_chat(
     at = text.rfind(prompt)
     if at < 0:
         raise UserError("the model's chat template changes the prompt, so spans are lost: run without --chat")
-    moved = [{"name": s["name"], "start": s["start"] + at, "end": s["end"] + at} for s in spans]
-    return text, moved
-
-
-def _listed(value: Any) -> list[str]:
-    """A text or several as a list."""
-    return [value] if isinstance(value, str) else list(value or ())
+    return text, [Span(name, start + at, end + at) for name, start, end in spans]
 
 
 def _continuations(
@@ -186,13 +175,13 @@ def _common(lines: Iterable[Tokens]) -> int:
     return length
 
 
-def _slots(offsets: Sequence[tuple[int, int]], spans: Sequence[Mapping[str, Any]]) -> Slots:
+def _slots(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> Slots:
     """(segment, offset from the segment's end) of each token; without spans the segment is "end"."""
     segments: list[str] = []
     after = "start" if spans else "end"
     for begin, end in offsets:
-        inside = [s["name"] for s in spans if begin < s["end"] and s["start"] < end]
-        before = [s["name"] for s in spans if s["end"] <= begin and end > begin]
+        inside = [span.name for span in spans if begin < span.end and span.start < end]
+        before = [span.name for span in spans if span.end <= begin and end > begin]
         after = f"after {before[-1]}" if before else after
         segments.append(inside[-1] if inside else after)
     remaining = Counter(segments)

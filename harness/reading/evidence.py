@@ -2,20 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from basisbench.values import Count, Line
+from basisbench.values import Count, Line, Record
 
 Text = Annotated[str, StringConstraints(max_length=100_000)]
 Token = Annotated[str, StringConstraints(max_length=500)]
 UnitKey = Annotated[str, StringConstraints(pattern=r"^\d{1,9}:\d{1,12}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Record(BaseModel):
-    """Strict, closed and finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class TokenScore(Record):

@@ -8,22 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from basisbench.measures.metrics import Floats
 from basisbench.measures.statistics import Band, Estimate
 from basisbench.results.schema import Environment, Interval, PairCounts
 from basisbench.steering.board import Steerability
 from basisbench.steering.settings import SteerConfig
-from basisbench.values import Count, Line, Number, Numbers, Size
+from basisbench.values import Count, Line, Number, Numbers, Record, Size
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
-
-
-class Record(BaseModel):
-    """Strict, closed and finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class BandRecord(Record):

@@ -23,7 +23,7 @@ from basisbench.tasks.task import TASKS, Task
 Outcomes = Mapping[str, Tensor]
 """Tokens [N] by name, one a pair, -1 where a pair has none; a word stands for its first token."""
 RESERVED = ("answer", "foil")
-MOST_ROWS = 5000
+MOST_PAIRS = 5000
 
 
 def outcomes_of(model: Model, prompts: PromptSet, task: Task | None = None) -> dict[str, Tensor]:
@@ -95,14 +95,10 @@ def related_answers(task: Task | None, span: str) -> dict[str, dict[str, str]]:
 def _answers(task: Task, span: str) -> dict[str, str]:
     answers: dict[str, str] = {}
     for split in task.splits:
-        pairs = task.pairs(split, MOST_ROWS, 0)
-        if "clean_spans" not in pairs.column_names:
-            continue
-        # without the candidates, of which every row lists all
-        for row in pairs.select_columns(["clean", "answer", "clean_spans"]):
-            for part in row["clean_spans"] or ():
-                if part["name"] == span and isinstance(row["answer"], str):
-                    answers.setdefault(row["clean"][part["start"] : part["end"]], row["answer"])
+        for pair in task.pairs(split, MOST_PAIRS, 0):
+            for name, start, end in pair.clean_spans:
+                if name == span and len(pair.answers) == 1:
+                    answers.setdefault(pair.clean[start:end], pair.answers[0])
     return answers
 
 

@@ -28,10 +28,10 @@ from basisbench.measures.statistics import CONFIDENCE, Band
 from basisbench.models.adapter import Model
 from basisbench.progress import Progress, silent
 from basisbench.prompts.prompt_set import PromptSet
-from basisbench.prompts.tokens import ANSWER
 from basisbench.steering.donors import donor_values
 from basisbench.steering.intervene import Bench, Condition, Transplant, prepare
 from basisbench.steering.nodes import Nodes
+from basisbench.tasks.pair import ANSWER
 
 MEASURES = ("success", "top", "kept", "donor_change", "recipient_change")
 

@@ -34,13 +34,16 @@ from pydantic_core import PydanticCustomError
 from basisbench.errors import UserError, unknown_name
 from basisbench.settings import make_settings
 from basisbench.tasks.data_files import PART, load_split
-from basisbench.tasks.foreign_rows import SPLITS, Row, draw, separate, texts, warn
+from basisbench.tasks.given import draw, separate, warn
 from basisbench.tasks.mapping import MappingError, build, parse, parse_place, value_at
-from basisbench.values import Line, Split
+from basisbench.tasks.pair import Pair, PairError
+from basisbench.values import SPLITS, Line, Split
 
 ONE_TEXT = ("clean", "corrupt", "case")
 COLUMNS = (*ONE_TEXT, "answer", "foil", "candidates")
 OPTIONAL = ("case", "candidates")
+FIELD_OF = {"answer": "answers", "foil": "foils"}
+COLUMN_OF = {field: column for column, field in FIELD_OF.items()}
 
 log = logging.getLogger("basisbench")
 
@@ -115,7 +118,7 @@ class MappedTask:
 
     mapping: TaskMapping
     folder: Path | None
-    _read: dict[Split, list[Row]] = field(default_factory=dict, repr=False)
+    _read: dict[Split, list[Pair]] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -132,7 +135,7 @@ class MappedTask:
         """Those that the file gives."""
         return tuple(split for split in SPLITS if split in self.mapping.splits)
 
-    def pairs(self, split: Split, n: int, seed: int) -> Dataset:
+    def pairs(self, split: Split, n: int, seed: int) -> list[Pair]:
         """Return up to `n` pairs of `split` in the order of `seed`; logs a warning if rows were left out.
 
         Raises UserError for an unknown split, data that cannot be loaded, and rows that the mapping does not fit.
@@ -140,19 +143,19 @@ class MappedTask:
         if split not in self.splits:
             raise unknown_name("split", split, self.splits)
         earlier = self.splits[: self.splits.index(split)]
-        rows, report = separate(self._rows(split), [row for other in earlier for row in self._rows(other)])
-        if not rows:
+        pairs, report = separate(self._all(split), [pair for other in earlier for pair in self._all(other)])
+        if not pairs:
             raise UserError(f"task '{self.name}', {split}: no row is left; give it rows that no earlier split has")
         warn(self.name, split, report)
-        return draw(rows, n, seed)
+        return draw(pairs, n, seed)
 
-    def _rows(self, split: Split) -> list[Row]:
-        """The rows of a split as the mapping makes them, read once."""
+    def _all(self, split: Split) -> list[Pair]:
+        """The pairs of a split as the mapping makes them, read once."""
         if split not in self._read:
             base = self.folder or Path(os.environ.get("BASISBENCH_DATA", "."))
-            mapped = list(map_rows(self.mapping, split, self._load(self.mapping.splits[split], base)))
-            self._read[split] = [row for row in mapped if not set(texts(row["answer"])) & set(texts(row["foil"]))]
-            if alike := len(mapped) - len(self._read[split]):
+            found = list(map_rows(self.mapping, split, self._load(self.mapping.splits[split], base)))
+            self._read[split] = [pair for pair in found if pair is not None]
+            if alike := found.count(None):
                 log.warning("%s, %s: left out %d rows whose answer is the foil", self.name, split, alike)
         return self._read[split]
 
@@ -172,48 +175,57 @@ def mapped_task(file: Path) -> MappedTask:
         raise (error if str(file) in str(error) else UserError(f"{file}: {error}")) from error
 
 
-def map_rows(mapping: TaskMapping, split: Split, data: Dataset) -> Iterator[Row]:
-    """Yield the rows of a split in the columns of `tasks.task.Task`; raises UserError naming row and column."""
+def map_rows(mapping: TaskMapping, split: Split, data: Dataset) -> Iterator[Pair | None]:
+    """Yield the pair of each row of a split, None if its answer is the foil; raises UserError naming row and column."""
     where = f"task '{mapping.name}', {mapping.splits[split]} row"
-    entries = [part for entry in mapping.columns.values() for part in texts(entry)]
+    entries = [part for entry in mapping.columns.values() for part in _several(entry)]
     places = [piece for entry in entries for piece in parse(entry) if not isinstance(piece, str)]
     places += [parse_place(path) for path in (*mapping.where, *mapping.present)]
     needed = sorted({name for place in places for name in place.columns()})
     for name in needed:
         if name not in data.column_names:
             raise UserError(f"{where} 1: {unknown_name('column', name, data.column_names)}")
-    for number, record in enumerate(data.select_columns(needed).to_list(), start=1):
+    for number, row in enumerate(data.select_columns(needed).to_list(), start=1):
         column = "where"
         try:
-            if not _wanted(mapping, record):
+            if not _wanted(mapping, row):
                 continue
-            row: Row = {"case": "", "clean_spans": [], "corrupt_spans": [], "candidates": []}
+            values: dict[str, str | list[str]] = {}
             for column, entry in mapping.columns.items():
-                row[column] = build(entry, record)
-                if column in ONE_TEXT and not isinstance(row[column], str):
+                values[column] = build(entry, row)
+                if column in ONE_TEXT and not isinstance(values[column], str):
                     raise MappingError(f"'{entry}' is a list: valid: text or an integer")
+            if set(_several(values["answer"])) & set(_several(values["foil"])):
+                yield None
+                continue
+            yield _pair(_space_moved(values))
+        except PairError as error:
+            raise UserError(f"{where} {number}: {COLUMN_OF.get(error.field, error.field)}: {error.reason}") from error
         except MappingError as error:
             raise UserError(f"{where} {number}: {column}: {error}") from error
-        row["candidates"] = list(texts(row["candidates"]))
-        for answer in texts(row["answer"]) if row["candidates"] else ():
-            if answer not in row["candidates"]:
-                raise UserError(f"{where} {number}: answer: '{answer}' is not among the candidates")
-        yield _space_moved(row)
 
 
-def _wanted(mapping: TaskMapping, record: dict[str, Any]) -> bool:
-    """Whether a record has the values of `where` and those of `present`."""
+def _several(texts: str | list[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else texts
+
+
+def _wanted(mapping: TaskMapping, row: dict[str, Any]) -> bool:
+    """Whether a row has the values of `where` and those of `present`."""
     for path, values in mapping.where.items():
-        if value_at(parse_place(path), record) not in (values if isinstance(values, list) else [values]):
+        if value_at(parse_place(path), row) not in (values if isinstance(values, list) else [values]):
             return False
-    return all(value_at(parse_place(path), record) is not None for path in mapping.present)
+    return all(value_at(parse_place(path), row) is not None for path in mapping.present)
 
 
-def _space_moved(row: Row) -> Row:
-    """The row with a space that ends both prompts at the front of every continuation instead."""
-    if not (row["clean"].endswith(" ") and row["corrupt"].endswith(" ")):
-        return row
-    moved = {side: row[side][:-1] for side in ("clean", "corrupt")}
+def _space_moved(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with a space that ends both prompts at the front of every continuation instead."""
+    if not (values["clean"].endswith(" ") and values["corrupt"].endswith(" ")):
+        return values
+    moved: dict[str, Any] = {side: values[side][:-1] for side in ("clean", "corrupt")}
     for side in ("answer", "foil", "candidates"):
-        moved[side] = f" {row[side]}" if isinstance(row[side], str) else [f" {text}" for text in row[side]]
-    return row | moved
+        moved[side] = [f" {text}" for text in _several(values.get(side, []))]
+    return values | moved
+
+
+def _pair(values: dict[str, Any]) -> Pair:
+    return Pair(**{FIELD_OF.get(column, column): value for column, value in values.items()})

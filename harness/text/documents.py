@@ -65,7 +65,7 @@ def documents(name: str, say: Callable[[str], None]) -> list[str]:
 
 
 def prompts(task: str, n: int, seed: int) -> str:
-    """Return up to `n` discovery prompts of a task with their answers, a line each: never a row that is scored.
+    """Return up to `n` discovery prompts of a task with their answers, a line each: never a pair that is scored.
 
     Raises UserError for an unknown task.
     """
@@ -74,8 +74,7 @@ def prompts(task: str, n: int, seed: int) -> str:
 
 def prompt_lines(task: str, n: int, seed: int) -> list[str]:
     """As `prompts`, each by itself; of several answers that will do, the first."""
-    rows = load_task(task).pairs("discovery", n, seed)
-    return [row["clean"] + (row["answer"] if isinstance(row["answer"], str) else row["answer"][0]) for row in rows]
+    return [pair.clean + pair.answers[0] for pair in load_task(task).pairs("discovery", n, seed)]
 
 
 def _of_package(source: TextSource, say: Callable[[str], None]) -> list[str]:

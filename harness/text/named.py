@@ -19,7 +19,7 @@ PIECE = re.compile(r".{1,2000}(?:\s|$)|.{1,2000}", re.DOTALL)
 def default_texts(tasks: Iterable[str] = ()) -> list[Source]:
     """The built-in text and PROMPTS_A_TASK discovery prompts with an answer of each shipped task and of `tasks`.
 
-    It is there at once and needs no network. No row that circuits are evaluated on is in it, and each prompt is a
+    It is there at once and needs no network. No pair that circuits are evaluated on is in it, and each prompt is a
     document of its own, called by its task. Raises UserError for an unknown task.
     """
     names = dict.fromkeys([*tasks_at_hand(), *tasks])

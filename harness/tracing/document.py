@@ -12,10 +12,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from basisbench.errors import UserError, printable
-from basisbench.reading.evidence import Evidence, Record, Share, Text, Token, UnitKey
+from basisbench.reading.evidence import Evidence, Share, Text, Token, UnitKey
 from basisbench.results.schema import Environment
 from basisbench.tracing.nodes import NodeKind
-from basisbench.values import Count, Line, Size
+from basisbench.values import Count, Line, Record, Size
 
 MAX_BYTES = 256 * 2**20
 Index = Annotated[int, Field(ge=-1, le=2**53)]

@@ -12,9 +12,9 @@ from torch import Tensor
 from basisbench.bases.basis import Basis
 from basisbench.models.adapter import Model
 from basisbench.models.recording import record
-from basisbench.prompts.prompt_set import PLAIN, PromptSet, encode, usable_rows
+from basisbench.prompts.prompt_set import PLAIN, PromptSet, encode, usable_pairs
 from basisbench.prompts.selection import Filter, correct, load_prompts
-from basisbench.prompts.tokens import Row
+from basisbench.prompts.tokens import TokenisedPair
 from basisbench.shipped_tasks.places import STATES, State
 from basisbench.steering.outcomes import span_words
 from basisbench.tasks.load import load_task
@@ -63,13 +63,13 @@ def known_states(model: Model) -> tuple[PromptSet, PromptSet]:
     """
     task = load_task(ONE_HOP)
     found = load_prompts(task, "discovery", 32, 0, model, Filter(require_correct=True))
-    rows: dict[tuple[int, ...], Row] = {}
+    first: dict[tuple[int, ...], TokenisedPair] = {}
     for split in ("discovery", "evaluation"):
-        for row in usable_rows(task.pairs(split, ALL, 0), model, PLAIN)[0]:
-            rows.setdefault(row.reading.clean, row)
-    every = list(rows.values())
+        for pair in usable_pairs(task.pairs(split, ALL, 0), model, PLAIN)[0]:
+            first.setdefault(pair.prompt.clean, pair)
+    every = list(first.values())
     right = correct(encode(every, {}, model, PLAIN), model)
-    kept = [row for row, is_right in zip(every, right, strict=True) if is_right]
+    kept = [pair for pair, is_right in zip(every, right, strict=True) if is_right]
     return found, encode(kept, {}, model, PLAIN, found.slot_names)
 
 

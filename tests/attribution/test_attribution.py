@@ -17,7 +17,7 @@ from basisbench.models.adapter import Edit, Model, Start
 from basisbench.models.sites import Site
 from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
-from toys.models import ARCHITECTURES, LAYERS, pair_rows, prompt_set, random_hf
+from toys.models import ARCHITECTURES, LAYERS, altered, pair_rows, prompt_set, random_hf
 
 ALL = ("neurons", "mlp_out", "resid_post", "attn_out", "attn_z", "rotated_neurons", "rotated_mlp_out")
 
@@ -226,7 +226,8 @@ def test_relp_conserves_the_logit(architecture: str, tiny: Callable[[str], Model
 def test_pairs_that_share_prompts_count_as_often_as_they_stand(tiny: Callable[[str], Model]) -> None:
     model = tiny("llama")
     rows = pair_rows(3)
-    doubled = [*rows, {**rows[0], "answer": " w7", "foil": " w8"}, {**rows[0], "answer": " w9", "foil": " w10"}]
+    others = [((" w7",), (" w8",)), ((" w9",), (" w10",))]
+    doubled = [*rows, *(altered(rows[0], answers=answers, foils=foils) for answers, foils in others)]
     prompts = prompt_set(model, doubled)
     assert (prompts.n_pairs, prompts.n_prompts) == (5, 3)
     for method in ("atp", "delta"):

@@ -23,8 +23,9 @@ from basisbench.checks.basis import check_basis
 from basisbench.circuits.ranking import Ranking
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
+from basisbench.tasks.pair import Pair
 from basisbench.text import sample
-from toys.models import LAYERS, VOCABULARY, assert_identity, pair_rows, prompt_set, write_task
+from toys.models import LAYERS, VOCABULARY, altered, assert_identity, pair_rows, prompt_set, write_task
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "adding-a-basis.md").read_text("utf-8")
 # a line that ends in a file's name and a colon, then the file
@@ -136,17 +137,18 @@ def task(folder: Path, tiny: Make) -> Path:
     """A task that needs the MLPs: the answer is the token they do most for, the foil the one they do most against."""
     model = tiny("llama")
 
-    def with_answers(row: dict[str, object]) -> dict[str, object]:
-        tokens = torch.tensor([model.tokenizer(str(row["clean"]))["input_ids"]])
+    def with_answers(pair: Pair) -> Pair:
+        tokens = torch.tensor([model.tokenizer(pair.clean)["input_ids"]])
         last = torch.tensor([tokens.shape[1] - 1])
         off = [(Site(layer, "mlp_out"), torch.zeros_like) for layer in range(LAYERS)]
         with torch.no_grad():
             full, without = (model.logits(model.forward(tokens, last, edits=edits)) for edits in ([], off))
         done = (full - without)[0, 3:]
-        return row | {"answer": f" w{3 + int(done.argmax())}", "foil": f" w{3 + int(done.argmin())}"}
+        best, worst = (f" w{3 + int(token)}" for token in (done.argmax(), done.argmin()))
+        return altered(pair, answers=(best,), foils=(worst,))
 
     splits = {
-        split: [with_answers(row) for row in pair_rows(12, seed=seed)]
+        split: [with_answers(pair) for pair in pair_rows(12, seed=seed)]
         for seed, split in enumerate(("discovery", "evaluation"))
     }
     return write_task(folder / "words", **splits)

@@ -15,7 +15,7 @@ from basisbench.errors import UserError
 from basisbench.grid.config import RunConfig, make_config
 from basisbench.models.adapter import Model
 from basisbench.tasks.load import load_task, tasks_at_hand
-from toys.models import one_line, pair_rows, write_task
+from toys.models import altered, one_line, pair_rows, write_task
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -36,8 +36,8 @@ def test_the_numbers_are_those_of_passes_by_hand(tiny: Callable[[str], Model], t
     row = measure_task(load_task(str(folder)), BaselineConfig(n=30), model)
     differences = []
     for pair in rows:
-        logits = logits_after(model, str(pair["clean"]))
-        answer, foil = (int(str(pair[side]).strip()[1:]) for side in ("answer", "foil"))
+        logits = logits_after(model, pair.clean)
+        answer, foil = (int(text.strip()[1:]) for text in (*pair.answers, *pair.foils))
         differences.append(float(logits[answer] - logits[foil]))
     right = sum(d > 0 for d in differences)
     assert (row.usable, row.right, row.tokens, row.candidates) == (30, right, (4, 5), 0)
@@ -56,8 +56,8 @@ def test_what_the_model_always_gets_right_it_can_do(tiny: Callable[[str], Model]
     model = tiny("llama")
     rows = []
     for pair in pair_rows(24):
-        order = logits_after(model, str(pair["clean"]))[3:].argsort() + 3
-        rows.append({**pair, "answer": f" w{int(order[-1])}", "foil": f" w{int(order[0])}"})
+        order = logits_after(model, pair.clean)[3:].argsort() + 3
+        rows.append(altered(pair, answers=(f" w{int(order[-1])}",), foils=(f" w{int(order[0])}",)))
     folder = write_task(tmp_path / "easy", discovery=rows[:2], evaluation=rows[2:])
     row = measure_task(load_task(str(folder)), BaselineConfig(n=22), model)
     assert row.can
@@ -66,9 +66,8 @@ def test_what_the_model_always_gets_right_it_can_do(tiny: Callable[[str], Model]
 
 def test_a_task_without_pairs_is_listed_and_the_others_go_on(tiny: Callable[[str], Model], tmp_path: Path) -> None:
     good = write_task(tmp_path / "good", discovery=pair_rows(3), evaluation=pair_rows(6, seed=1))
-    bad = write_task(
-        tmp_path / "bad", discovery=pair_rows(3), evaluation=[{**row, "answer": "w9"} for row in pair_rows(4, seed=2)]
-    )
+    joined = [altered(pair, answers=("w9",)) for pair in pair_rows(4, seed=2)]
+    bad = write_task(tmp_path / "bad", discovery=pair_rows(3), evaluation=joined)
     report = measure_baseline(BaselineConfig(tasks=[str(bad), str(good)]), tiny("llama"), "hash", ignore)
     assert [row.task for row in report.tasks] == ["good"]
     assert list(report.failed) == ["bad"]

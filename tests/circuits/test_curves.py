@@ -27,7 +27,7 @@ from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.prompts.scoring import outcome as outcome_of
 from basisbench.values import ErrorTreatment, Positions
-from toys.models import LAYERS, pair_rows, prompt_set, random_hf
+from toys.models import LAYERS, altered, pair_rows, prompt_set, random_hf
 
 SIZES = [1, 3, 10, 40, 200]
 
@@ -180,7 +180,7 @@ def setting(
 ) -> tuple[Model, PromptSet, Basis, BruteForce]:
     model = tiny("llama")
     rows = pair_rows(4, lengths)
-    prompts = prompt_set(model, [*rows, {**rows[1], "answer": " w7", "foil": " w8"}])
+    prompts = prompt_set(model, [*rows, altered(rows[1], answers=(" w7",), foils=(" w8",))])
     basis = truncated(model) if name == "truncated" else load_basis(name, model)
     return model, prompts, basis, BruteForce(random_hf("llama"), prompts, name)
 

@@ -13,6 +13,7 @@ from basisbench.measures.statistics import summarise
 from basisbench.models.adapter import Model
 from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
+from basisbench.tasks.pair import Pair
 from basisbench.values import size_grid
 from toys.models import prompt_set
 
@@ -52,19 +53,7 @@ def planted(tokenizer: PreTrainedTokenizerFast) -> Model:
 
 
 def pairs(model: Model) -> PromptSet:
-    rows = [
-        {
-            "clean": f"w{5 + i} w{10 + i}",
-            "corrupt": f"w{5 + i} w{20 + i}",
-            "answer": " w30",
-            "foil": " w31",
-            "case": "planted",
-            "clean_spans": [],
-            "corrupt_spans": [],
-        }
-        for i in range(8)
-    ]
-    return prompt_set(model, rows)
+    return prompt_set(model, [Pair(f"w{5 + i} w{10 + i}", f"w{5 + i} w{20 + i}", " w30", " w31") for i in range(8)])
 
 
 @pytest.mark.parametrize("method", ["atp", "ig", "ig_inputs", "relp", "exact"])

@@ -25,7 +25,7 @@ from basisbench.grid.cells import content_hash
 from basisbench.grid.run import RunReport
 from basisbench.models.sites import SITES
 from basisbench.progress import say_nothing
-from toys.models import pair_rows, random_hf, write_task
+from toys.models import altered, pair_rows, random_hf, write_task
 
 Run = Callable[..., RunReport]
 
@@ -122,8 +122,8 @@ def test_a_grid_gives_a_document_for_each_cell(run: Run, tiny_folder: Path, tmp_
     # the plain model, without any of our code: mean logit difference over the six pairs
     hf = AutoModelForCausalLM.from_pretrained(tiny_folder)
     differences = []
-    for row in pair_rows(6, seed=1):
-        words = [*str(row["clean"]).split(), str(row["answer"]).strip(), str(row["foil"]).strip()]
+    for pair in pair_rows(6, seed=1):
+        words = [*pair.clean.split(), pair.answers[0].strip(), pair.foils[0].strip()]
         *prompt, answer, foil = (int(word[1:]) for word in words)
         with torch.no_grad():
             logits = hf(torch.tensor([prompt])).logits[0, -1]
@@ -170,8 +170,8 @@ def test_a_basis_from_a_file_gives_the_numbers_of_the_same_basis_built_in(run: R
 
 def test_pairs_that_cannot_be_used_are_counted_and_said(run: Run, tmp_path: Path) -> None:
     rows = pair_rows(5, seed=1)
-    longer = rows[0] | {"corrupt": f"{rows[0]['corrupt']} w9"}
-    joined = rows[1] | {"answer": "w9"}
+    longer = altered(rows[0], corrupt=f"{rows[0].corrupt} w9")
+    joined = altered(rows[1], answers=("w9",))
     folder = write_task(tmp_path / "mixed", discovery=pair_rows(6), evaluation=[*rows, longer, joined])
     said: list[str] = []
     (result,) = run(say=said.append, tasks=str(folder), n_evaluation=7).results
@@ -392,7 +392,7 @@ def test_a_site_that_the_model_lacks_is_one_line(
 
 def empty_task(folder: Path) -> Path:
     """A task of which no pair can be used."""
-    rows = [row | {"foil": row["answer"], "answer": "w9"} for row in pair_rows(3)]
+    rows = [altered(pair, foils=pair.answers, answers=("w9",)) for pair in pair_rows(3)]
     return write_task(folder / "hopeless", discovery=rows, evaluation=pair_rows(3, seed=1))
 
 

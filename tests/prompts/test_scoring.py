@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
 from torch import Tensor
 
 from basisbench.attribution import load_method
@@ -21,33 +20,34 @@ from basisbench.models.adapter import Model, Start
 from basisbench.models.recording import record
 from basisbench.models.sites import Site
 from basisbench.progress import silent
-from basisbench.prompts.prompt_set import PLAIN, PromptSet, Scoring, usable_rows
+from basisbench.prompts.prompt_set import PLAIN, PromptSet, Scoring, usable_pairs
 from basisbench.prompts.scoring import log_probabilities, objective, outcome
 from basisbench.prompts.selection import WRONG, Filter, load_prompts
 from basisbench.prompts.tokens import BEGINS, SAME_ANSWER, SEVERAL_ANSWERS
+from basisbench.tasks.pair import Pair
 from basisbench.values import Split
-from toys.models import one_line, pair_rows, prompt_set
+from toys.models import altered, one_line, only, pair_rows, prompt_set
 
 WHOLE = Scoring(answers="whole")
 
 
 class ListTask:
-    """A task over given rows."""
+    """A task over given pairs."""
 
     name = "listed"
-    description = "rows"
+    description = "pairs"
     splits: tuple[Split, ...] = ("discovery",)
 
-    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
-        self.rows = list(rows)
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.given = pairs
 
-    def pairs(self, split: str, n: int, seed: int) -> Dataset:
-        """Return the first rows."""
-        return Dataset.from_list(self.rows[:n])
+    def pairs(self, split: str, n: int, seed: int) -> Sequence[Pair]:
+        """Return the first pairs."""
+        return self.given[:n]
 
 
-def changed(rows: Sequence[dict[str, Any]], **values: Any) -> list[dict[str, Any]]:
-    return [{**row, **values} for row in rows]
+def changed(pairs: Sequence[Pair], **values: Any) -> list[Pair]:
+    return [altered(pair, **values) for pair in pairs]
 
 
 def words(text: str) -> list[int]:
@@ -67,30 +67,30 @@ def said(model: Model, prompts: PromptSet) -> Any:
 
 def test_of_several_answers_any_will_do(tiny: Callable[[str], Model]) -> None:
     model = tiny("llama")
-    rows = changed(pair_rows(3), answer=[" w7", " w8 w3", " w9"], foil=[" w10", " w9 w4"])
-    prompts = prompt_set(model, rows)
+    pairs = changed(pair_rows(3), answers=[" w7", " w8 w3", " w9"], foils=[" w10", " w9 w4"])
+    prompts = prompt_set(model, pairs)
     found = said(model, prompts)
-    for pair, row in enumerate(rows):
-        p = logits_after(model, row["clean"]).softmax(-1)
+    for index, pair in enumerate(pairs):
+        p = logits_after(model, pair.clean).softmax(-1)
         # w9 begins an answer and a foil: it counts for neither
-        assert found.answer[pair] - found.logsumexp[pair] == pytest.approx(float((p[7] + p[8]).log()), abs=1e-5)
-        assert found.foil[pair] - found.logsumexp[pair] == pytest.approx(float(p[10].log()), abs=1e-5)
+        assert found.answer[index] - found.logsumexp[index] == pytest.approx(float((p[7] + p[8]).log()), abs=1e-5)
+        assert found.foil[index] - found.logsumexp[index] == pytest.approx(float(p[10].log()), abs=1e-5)
 
 
 def test_answers_that_begin_alike_are_scored_where_they_differ(tiny: Callable[[str], Model]) -> None:
     model = tiny("llama")
-    rows = changed(pair_rows(2, (5, 4)), answer=" w7 w8 w3", foil=" w7 w9")
-    prompts = prompt_set(model, rows)
+    pairs = changed(pair_rows(2, (5, 4)), answers=" w7 w8 w3", foils=" w7 w9")
+    prompts = prompt_set(model, pairs)
     assert prompts.usage.shared == 2
     assert "2 scored at a later token" in str(prompts.usage)
     assert "answer" in prompts.slot_names
     found = said(model, prompts)
-    for pair, row in enumerate(rows):
-        logits = logits_after(model, row["clean"], [7])
-        assert found.answer[pair] == pytest.approx(float(logits[8]), abs=1e-5)
-        assert found.foil[pair] == pytest.approx(float(logits[9]), abs=1e-5)
-        corrupt = [*words(row["corrupt"]), 7]
-        row_of = int(prompts.pair_prompt[pair])
+    for index, pair in enumerate(pairs):
+        logits = logits_after(model, pair.clean, [7])
+        assert found.answer[index] == pytest.approx(float(logits[8]), abs=1e-5)
+        assert found.foil[index] == pytest.approx(float(logits[9]), abs=1e-5)
+        corrupt = [*words(pair.corrupt), 7]
+        row_of = int(prompts.pair_prompt[index])
         assert prompts.corrupt[row_of, : len(corrupt)].tolist() == corrupt
 
 
@@ -98,7 +98,7 @@ def test_answers_that_begin_alike_are_scored_where_they_differ(tiny: Callable[[s
     ("answer", "foil", "scoring", "reason"),
     [
         ([" w7", " w8"], [" w8 w3", " w7 w3"], PLAIN, SAME_ANSWER),
-        ([" w7", " w8"], [" w8"], PLAIN, SAME_ANSWER),
+        ([" w7", " w8"], ["  w8"], PLAIN, SAME_ANSWER),
         ([" w7 w8"], [" w7"], PLAIN, BEGINS),
         ([" w7", " w8"], [" w9"], WHOLE, SEVERAL_ANSWERS),
     ],
@@ -106,26 +106,26 @@ def test_answers_that_begin_alike_are_scored_where_they_differ(tiny: Callable[[s
 def test_answers_that_cannot_be_told_apart_are_counted(
     answer: list[str], foil: list[str], scoring: Scoring, reason: str, tiny: Callable[[str], Model]
 ) -> None:
-    rows = Dataset.from_list(changed(pair_rows(2), answer=answer, foil=foil))
-    assert usable_rows(rows, tiny("llama"), scoring) == ([], {reason: 2})
+    pairs = changed(pair_rows(2), answers=answer, foils=foil)
+    assert usable_pairs(pairs, tiny("llama"), scoring) == ([], {reason: 2})
 
 
-def whole_by_hand(model: Model, row: dict[str, Any], name: str) -> float:
+def whole_by_hand(model: Model, text: str, continuation: str) -> float:
     total, before = 0.0, list[int]()
-    for token in words(row[name]):
-        total += float(logits_after(model, row["clean"], before).log_softmax(-1)[token])
+    for token in words(continuation):
+        total += float(logits_after(model, text, before).log_softmax(-1)[token])
         before.append(token)
     return total
 
 
 def test_whole_answers_are_summed_log_probabilities(tiny: Callable[[str], Model]) -> None:
     model = tiny("llama")
-    rows = changed(pair_rows(3, (5, 4)), answer=" w7 w8 w3", foil=" w7 w9")
-    prompts = prompt_set(model, rows, WHOLE)
+    pairs = changed(pair_rows(3, (5, 4)), answers=" w7 w8 w3", foils=" w7 w9")
+    prompts = prompt_set(model, pairs, WHOLE)
     found = said(model, prompts)
-    for pair, row in enumerate(rows):
-        assert found.answer[pair] == pytest.approx(whole_by_hand(model, row, "answer"), abs=1e-4)
-        assert found.foil[pair] == pytest.approx(whole_by_hand(model, row, "foil"), abs=1e-4)
+    for index, pair in enumerate(pairs):
+        assert found.answer[index] == pytest.approx(whole_by_hand(model, pair.clean, only(pair.answers)), abs=1e-4)
+        assert found.foil[index] == pytest.approx(whole_by_hand(model, pair.clean, only(pair.foils)), abs=1e-4)
     assert not found.logsumexp.any()
     with pytest.raises(UserError) as error:
         Scoring(scoring_metric("probability_difference"), "whole")
@@ -140,8 +140,8 @@ def test_the_objective_is_the_sum_of_the_metric_and_its_gradient_too(
     if answers == "whole" and metric == "probability_difference":
         pytest.skip("refused")
     model = tiny("llama")
-    rows = changed(pair_rows(3, (5, 4)), answer=" w7 w8 w3", foil=" w7 w9")
-    prompts = prompt_set(model, rows, Scoring(scoring_metric(metric), answers))
+    pairs = changed(pair_rows(3, (5, 4)), answers=" w7 w8 w3", foils=" w7 w9")
+    prompts = prompt_set(model, pairs, Scoring(scoring_metric(metric), answers))
     hidden = model.forward(prompts.clean, prompts.last).detach()
     values = METRICS[metric].compute(outcome(model, hidden, prompts))
     twice = torch.cat([hidden, 2 * hidden]).requires_grad_()
@@ -158,7 +158,7 @@ def test_the_objective_is_the_sum_of_the_metric_and_its_gradient_too(
 def test_chunks_of_prompts_add_up(tiny: Callable[[str], Model]) -> None:
     """A pair whose terms stand after several prompts may be taken apart."""
     model = tiny("llama")
-    prompts = prompt_set(model, changed(pair_rows(3), answer=" w7 w8 w3", foil=" w9 w4"), WHOLE)
+    prompts = prompt_set(model, changed(pair_rows(3), answers=" w7 w8 w3", foils=" w9 w4"), WHOLE)
     hidden = model.forward(prompts.clean, prompts.last).detach()
     parts = [objective(model, hidden[i : i + 2], prompts.rows(i, i + 2)) for i in range(0, prompts.n_prompts, 2)]
     assert float(sum(parts)) == pytest.approx(float(objective(model, hidden, prompts)), rel=1e-5)
@@ -166,17 +166,17 @@ def test_chunks_of_prompts_add_up(tiny: Callable[[str], Model]) -> None:
 
 def test_the_lead_is_over_the_other_candidates(tiny: Callable[[str], Model]) -> None:
     model = tiny("llama")
-    rows: list[dict[str, Any]] = pair_rows(4)
+    pairs = pair_rows(4)
     candidates = [" w20", " w21", " w22 w3"]
-    named = prompt_set(model, [{**row, "candidates": [*candidates, row["answer"]]} for row in rows])
-    for pair, row in enumerate(rows):
-        logits = logits_after(model, row["clean"])
-        (answer,), (foil,) = words(row["answer"]), words(row["foil"])
+    named = prompt_set(model, [altered(pair, candidates=[*candidates, *pair.answers]) for pair in pairs])
+    for index, pair in enumerate(pairs):
+        logits = logits_after(model, pair.clean)
+        (answer,), (foil,) = words(only(pair.answers)), words(only(pair.foils))
         rivals = logits[[token for token in (20, 21, 22, foil) if token != answer]]
-        assert said(model, named).lead[pair] == pytest.approx(float(logits[answer] - rivals.max()), abs=1e-5)
+        assert said(model, named).lead[index] == pytest.approx(float(logits[answer] - rivals.max()), abs=1e-5)
         others = logits.clone()
         others[answer] = -np.inf
-        anything = said(model, prompt_set(model, rows)).lead[pair]
+        anything = said(model, prompt_set(model, pairs)).lead[index]
         assert anything == pytest.approx(float(logits[answer] - others.max()), abs=1e-5)
 
 
@@ -194,21 +194,21 @@ def test_kl_is_to_the_plain_model(tiny: Callable[[str], Model]) -> None:
 
 def test_only_pairs_that_the_model_gets_right(tiny: Callable[[str], Model]) -> None:
     model = tiny("llama")
-    rows: list[dict[str, Any]] = pair_rows(40)
+    pairs = pair_rows(40)
     right = []
-    for row in rows:
-        logits = logits_after(model, row["clean"])
-        right.append(bool(logits[words(row["answer"])] > logits[words(row["foil"])]))
+    for pair in pairs:
+        logits = logits_after(model, pair.clean)
+        right.append(bool(logits[words(only(pair.answers))] > logits[words(only(pair.foils))]))
     assert 8 < sum(right) < 40
-    prompts = load_prompts(ListTask(rows), "discovery", 8, 0, model, Filter(require_correct=True))
+    prompts = load_prompts(ListTask(pairs), "discovery", 8, 0, model, Filter(require_correct=True))
     eighth = [i for i, ok in enumerate(right) if ok][7]
     assert prompts.usage.usable == 8
     assert prompts.usage.unusable == {WRONG: eighth + 1 - 8}
     assert (said(model, prompts).answer > said(model, prompts).foil).all()
     # the winner of each pair made the foil: nothing is left
     losers = [
-        {**row, "answer": row["foil"], "foil": row["answer"]} if ok else row
-        for row, ok in zip(rows, right, strict=True)
+        altered(pair, answers=pair.foils, foils=pair.answers) if ok else pair
+        for pair, ok in zip(pairs, right, strict=True)
     ]
     with pytest.raises(UserError, match=f"40 {WRONG}"):
         load_prompts(ListTask(losers), "discovery", 8, 0, model, Filter(require_correct=True))
@@ -228,7 +228,7 @@ def test_slots_of_another_split_keep_discoverys_numbers(tiny: Callable[[str], Mo
 def test_integrated_gradients_sum_to_the_change_of_the_metric(scoring: Scoring, tiny: Callable[[str], Model]) -> None:
     """Completeness of IG at the last layer's MLP output, where little is left that is not linear."""
     model = tiny("llama")
-    prompts = prompt_set(model, changed(pair_rows(4), answer=" w7 w8 w3", foil=" w7 w9"), scoring)
+    prompts = prompt_set(model, changed(pair_rows(4), answers=" w7 w8 w3", foils=" w7 w9"), scoring)
     basis = load_basis("mlp_out", model)
     scores = load_method("ig")(model, prompts, [basis], seed=0, progress=silent)["mlp_out"]
     site, before = Site(model.n_layers - 1, "mlp_out"), Site(model.n_layers - 1, "resid_pre")
@@ -247,7 +247,7 @@ def test_integrated_gradients_sum_to_the_change_of_the_metric(scoring: Scoring, 
 
 def test_a_curve_of_whole_answers_meets_its_ends(tiny: Callable[[str], Model]) -> None:
     model = tiny("llama")
-    prompts = prompt_set(model, changed(pair_rows(4), answer=" w7 w8 w3", foil=" w7 w9"), WHOLE)
+    prompts = prompt_set(model, changed(pair_rows(4), answers=" w7 w8 w3", foils=" w7 w9"), WHOLE)
     basis = load_basis("neurons", model)
     scores = load_method("atp")(model, prompts, [basis], seed=0, progress=silent)["neurons"]
     ranking = rank_nodes(scores, basis)

@@ -33,7 +33,7 @@ from basisbench.text.named import BUILT_IN, PROMPTS_A_TASK, Source
 from toys.cross_layer import save_clt
 from toys.dictionaries import peer
 from toys.edges import TOKENS, Clean, named_basis
-from toys.models import LAYERS, VOCABULARY, one_line, pair_rows, write_task
+from toys.models import LAYERS, VOCABULARY, altered, one_line, pair_rows, write_task
 
 Make = Callable[[str], Model]
 LAST = LAYERS - 1
@@ -354,7 +354,7 @@ def test_shares_slots_and_ranks(name: str, tiny: Make, tmp_path: Path, task_fold
 
 
 def test_a_task_without_a_usable_pair_is_skipped_and_said(tiny: Make, tmp_path: Path, task_folders: list[str]) -> None:
-    rows = [row | {"corrupt": f"{row['corrupt']} w4"} for row in pair_rows(4)]
+    rows = [altered(pair, corrupt=f"{pair.corrupt} w4") for pair in pair_rows(4)]
     useless = str(write_task(tmp_path / "useless", discovery=rows, evaluation=pair_rows(4, seed=1)))
     said: list[str] = []
     model = tiny("llama")
@@ -579,9 +579,8 @@ def test_the_default_text_holds_discovery_prompts_only() -> None:
         found = [text for source, text in texts if source == name]
         assert len(found) == len(set(found)) == PROMPTS_A_TASK
         for split, is_in in (("discovery", True), ("evaluation", False)):
-            rows = load_task(name).pairs(split, 5000, 0)  # type: ignore[arg-type]
-            answers = [[row["answer"]] if isinstance(row["answer"], str) else row["answer"] for row in rows]
-            lines = {row["clean"] + answer for row, some in zip(rows, answers, strict=True) for answer in some}
+            pairs = load_task(name).pairs(split, 5000, 0)  # type: ignore[arg-type]
+            lines = {pair.clean + answer for pair in pairs for answer in pair.answers}
             assert all((text in lines) == is_in for text in found)
     assert len(default_texts(["sva/nounpp"])) == len(texts)
 

@@ -2,15 +2,15 @@
 
 import re
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from basisbench.shipped_tasks.capitals import CITY_STATE, COUNTRY, STATE_CAPITAL, TWO_HOP
 from basisbench.shipped_tasks.facts import FactTask
-from basisbench.shipped_tasks.patterns import ALL_SPLITS
 from basisbench.shipped_tasks.places import COUNTRIES, HELDOUT_COUNTRIES, HELDOUT_STATES, STATES, State
-from basisbench.values import Split
+from basisbench.tasks.pair import Pair
+from basisbench.values import SPLITS, Split
+from toys.models import only
 
 ALL_STATES = (*STATES, *HELDOUT_STATES)
 # The fifty capitals, in the alphabetical order of the states.
@@ -85,13 +85,13 @@ def cities(state: State) -> tuple[str, ...]:
     return tuple(city for lot in state.lots for city in lot)
 
 
-def rows(task: FactTask, split: Split, n: int = 800, seed: int = 5) -> list[dict[str, Any]]:
+def pairs(task: FactTask, split: Split, n: int = 800, seed: int = 5) -> list[Pair]:
     return list(task.pairs(split, n, seed))
 
 
-def asked(row: dict[str, Any], side: str) -> str:
-    (span,) = row[f"{side}_spans"]
-    name: str = row[side][span["start"] : span["end"]]
+def asked(pair: Pair, side: str) -> str:
+    (span,) = getattr(pair, f"{side}_spans")
+    name: str = getattr(pair, side)[span.start : span.end]
     return name
 
 
@@ -130,41 +130,43 @@ def test_countries_have_their_capitals() -> None:
         assert not set(country.split()) & set(capital.split())
 
 
-@pytest.mark.parametrize("split", ALL_SPLITS)
-def test_both_hops_of_a_row_agree(split: Split) -> None:
+@pytest.mark.parametrize("split", SPLITS)
+def test_both_hops_of_a_pair_agree(split: Split) -> None:
     state_of = {city: state for state in ALL_STATES for city in cities(state)}
-    hops = [(TWO_HOP, row) for row in rows(TWO_HOP, split)] + [(CITY_STATE, row) for row in rows(CITY_STATE, split)]
-    for task, row in hops:
-        for side, answer in (("clean", "answer"), ("corrupt", "foil")):
-            state = state_of[asked(row, side)]
-            assert row[answer] == f" {state.capital if task is TWO_HOP else state.name}"
+    hops = [(TWO_HOP, pair) for pair in pairs(TWO_HOP, split)] + [
+        (CITY_STATE, pair) for pair in pairs(CITY_STATE, split)
+    ]
+    for task, pair in hops:
+        for side, answer in (("clean", "answers"), ("corrupt", "foils")):
+            state = state_of[asked(pair, side)]
+            assert only(getattr(pair, answer)) == f" {state.capital if task is TWO_HOP else state.name}"
             assert (state in HELDOUT_STATES) == (split == "heldout")
-        assert state_of[asked(row, "clean")] != state_of[asked(row, "corrupt")]
+        assert state_of[asked(pair, "clean")] != state_of[asked(pair, "corrupt")]
 
 
 def test_partners_are_as_long() -> None:
     lot_of = {city: i for state in ALL_STATES for i, lot in enumerate(state.lots) for city in lot}
-    for row in (*rows(TWO_HOP, "evaluation"), *rows(CITY_STATE, "heldout")):
-        assert lot_of[asked(row, "clean")] == lot_of[asked(row, "corrupt")]
-    for row in (*rows(STATE_CAPITAL, "discovery"), *rows(COUNTRY, "evaluation")):
-        assert len(asked(row, "clean").split()) == len(asked(row, "corrupt").split())
+    for pair in (*pairs(TWO_HOP, "evaluation"), *pairs(CITY_STATE, "heldout")):
+        assert lot_of[asked(pair, "clean")] == lot_of[asked(pair, "corrupt")]
+    for pair in (*pairs(STATE_CAPITAL, "discovery"), *pairs(COUNTRY, "evaluation")):
+        assert len(asked(pair, "clean").split()) == len(asked(pair, "corrupt").split())
 
 
 def test_candidates_are_all_capitals_or_all_states() -> None:
     capitals = {f" {capital}" for capital in listed(STATE_CAPITALS)}
     names = {f" {name}" for name in listed(STATE_NAMES)}
     for task, expected in ((TWO_HOP, capitals), (STATE_CAPITAL, capitals), (CITY_STATE, names)):
-        for row in rows(task, "evaluation", 20):
-            assert len(row["candidates"]) == 50
-            assert set(row["candidates"]) == expected
+        for pair in pairs(task, "evaluation", 20):
+            assert len(pair.candidates) == 50
+            assert set(pair.candidates) == expected
 
 
 def test_nearly_every_state_and_country_is_asked() -> None:
     for task, others in ((TWO_HOP, 3), (CITY_STATE, 2), (STATE_CAPITAL, 3), (COUNTRY, 3)):
         answers = {
-            row["answer"]
+            only(pair.answers)
             for split in ("discovery", "evaluation", "heldout")
-            for row in rows(task, split, 400 if task is COUNTRY else 150)
+            for pair in pairs(task, split, 400 if task is COUNTRY else 150)
         }
         # exemplars are not asked; a state whose prompts all lack a partner would be missing
         assert len(answers) == len({fact.answer for fact in (*task.shared, *task.heldout)}) - others

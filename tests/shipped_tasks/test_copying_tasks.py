@@ -1,17 +1,18 @@
-"""Induction and copying of colors: rows against templates written again here, splits compared."""
+"""Induction and copying of colors: pairs against templates written again here, splits compared."""
 
 import re
 from collections import Counter
 from itertools import combinations
-from typing import Any
 
 import pytest
 
 from basisbench.errors import UserError
 from basisbench.shipped_tasks.copy_color import COPY_COLOR, COPY_COLOR_WORD
 from basisbench.shipped_tasks.induction import HELDOUT_WORDS, INDUCTION, WORDS
+from basisbench.tasks.pair import Pair
 from basisbench.tasks.task import Task
 from basisbench.values import Split
+from toys.models import only
 
 TASKS: list[Task] = [INDUCTION, COPY_COLOR, COPY_COLOR_WORD]
 SHARED: tuple[Split, ...] = ("discovery", "evaluation")
@@ -36,7 +37,7 @@ each_split = pytest.mark.parametrize(
 each_color_split = pytest.mark.parametrize("split", COPY_COLOR.splits)
 
 
-def rows(task: Task, split: Split, n: int, seed: int) -> list[dict[str, Any]]:
+def pairs(task: Task, split: Split, n: int, seed: int) -> list[Pair]:
     return list(task.pairs(split, n, seed))
 
 
@@ -46,43 +47,43 @@ def read(task: Task, split: Split, prompt: str) -> re.Match[str]:
     return match
 
 
-def check_color_spans(row: dict[str, Any], side: str, match: re.Match[str]) -> None:
+def check_color_spans(pair: Pair, side: str, match: re.Match[str]) -> None:
     names = ("object", "color", *CHOICES)
-    assert row[f"{side}_spans"] == [{"name": n, "start": match.start(n), "end": match.end(n)} for n in names]
+    assert getattr(pair, f"{side}_spans") == tuple((n, match.start(n), match.end(n)) for n in names)
 
 
 @pytest.mark.parametrize("split", INDUCTION.splits)
 def test_induction_repeats_and_the_corrupt_prompt_swaps_what_followed(split: Split) -> None:
     apart: Counter[int] = Counter()
-    for row in rows(INDUCTION, split, 200, seed=3):
+    for pair in pairs(INDUCTION, split, 200, seed=3):
         followers = {}
         spans: dict[str, dict[str, tuple[int, str]]] = {}
         for side in ("clean", "corrupt"):
-            words = row[side].split(" ")
+            words = getattr(pair, side).split(" ")
             first, again = words[:10], words[10:]
             assert len(set(first)) == 10
             assert again == first[: len(again)]
             assert 3 <= len(again) <= 6
-            assert row["case"] == f"repeated_{len(again)}"
+            assert pair.case == f"repeated_{len(again)}"
             followers[side] = f" {first[first.index(again[-1]) + 1]}"
             # by name: which of the words the span is, and the word
             spans[side] = {
-                s["name"]: (row[side][: s["start"]].count(" "), row[side][s["start"] : s["end"]])
-                for s in row[f"{side}_spans"]
+                name: (getattr(pair, side)[:start].count(" "), getattr(pair, side)[start:end])
+                for name, start, end in getattr(pair, f"{side}_spans")
             }
             assert list(spans[side]) == ["earlier", "earlier_answer", "swapped", "last"]
             assert spans[side]["earlier"] == (len(again) - 1, again[-1])
             assert spans[side]["last"] == (len(words) - 1, again[-1])
             assert spans[side]["earlier_answer"] == (len(again), followers[side][1:])
-        assert followers == {"clean": row["answer"], "corrupt": row["foil"]}
-        assert spans["clean"]["swapped"][1] == row["foil"][1:]
-        assert spans["corrupt"]["swapped"][1] == row["answer"][1:]
-        clean, corrupt = row["clean"].split(" "), row["corrupt"].split(" ")
+        assert followers == {"clean": only(pair.answers), "corrupt": only(pair.foils)}
+        assert spans["clean"]["swapped"][1] == only(pair.foils)[1:]
+        assert spans["corrupt"]["swapped"][1] == only(pair.answers)[1:]
+        clean, corrupt = pair.clean.split(" "), pair.corrupt.split(" ")
         changed = [place for place in range(len(clean)) if clean[place] != corrupt[place]]
         assert changed == [spans["clean"][name][0] for name in ("earlier_answer", "swapped")]
         assert Counter(clean) == Counter(corrupt)
-        assert clean.count(row["answer"][1:]) == clean.count(row["foil"][1:]) == 1
-        assert row["candidates"] == [f" {word}" for word in clean[:10]]
+        assert clean.count(only(pair.answers)[1:]) == clean.count(only(pair.foils)[1:]) == 1
+        assert pair.candidates == tuple(f" {word}" for word in clean[:10])
         apart[changed[1] - changed[0]] += 1
     assert len(apart) == 6
 
@@ -91,51 +92,51 @@ def test_induction_has_many_words() -> None:
     assert len(WORDS) == len(set(WORDS)) >= 200
     assert len(HELDOUT_WORDS) == len(set(HELDOUT_WORDS)) >= 50
     assert not set(WORDS) & set(HELDOUT_WORDS)
-    used = {word for row in rows(INDUCTION, "evaluation", 400, 0) for word in row["clean"].split()}
+    used = {word for pair in pairs(INDUCTION, "evaluation", 400, 0) for word in pair.clean.split()}
     assert used == set(WORDS)
 
 
 def test_induction_ends() -> None:
-    assert 1500 < len(rows(INDUCTION, "discovery", 10**6, 0)) < 2500
-    assert len(rows(INDUCTION, "heldout", 10**6, 0)) == 4000
+    assert 1500 < len(pairs(INDUCTION, "discovery", 10**6, 0)) < 2500
+    assert len(pairs(INDUCTION, "heldout", 10**6, 0)) == 4000
 
 
 @each_color_split
 def test_letter_is_that_of_the_color_and_the_corrupt_prompt_swaps_two_choices(split: Split) -> None:
-    for row in rows(COPY_COLOR, split, 150, seed=3):
-        clean, corrupt = (read(COPY_COLOR, split, row[side]) for side in ("clean", "corrupt"))
-        for side, match, right in (("clean", clean, "answer"), ("corrupt", corrupt, "foil")):
-            check_color_spans(row, side, match)
+    for pair in pairs(COPY_COLOR, split, 150, seed=3):
+        clean, corrupt = (read(COPY_COLOR, split, getattr(pair, side)) for side in ("clean", "corrupt"))
+        for side, match, right in (("clean", clean, "answers"), ("corrupt", corrupt, "foils")):
+            check_color_spans(pair, side, match)
             assert len(set(match.group(*CHOICES))) == 4
-            assert match[f"choice_{row[right][1].lower()}"] == match["color"]
-            assert row[right] in (" A", " B", " C", " D")
+            assert match[f"choice_{only(getattr(pair, right))[1].lower()}"] == match["color"]
+            assert only(getattr(pair, right)) in (" A", " B", " C", " D")
         assert clean.group("object", "color") == corrupt.group("object", "color")
         assert sorted(clean.group(*CHOICES)) == sorted(corrupt.group(*CHOICES))
         assert sum(clean[name] != corrupt[name] for name in CHOICES) == 2
-        assert row["candidates"] == [" A", " B", " C", " D"]
-        assert row["case"] == f"{row['answer'][1]}_{row['foil'][1]}"
+        assert pair.candidates == (" A", " B", " C", " D")
+        assert pair.case == f"{only(pair.answers)[1]}_{only(pair.foils)[1]}"
 
 
 @each_color_split
 def test_word_is_the_color_and_the_corrupt_prompt_has_another_color(split: Split) -> None:
-    for row in rows(COPY_COLOR_WORD, split, 150, seed=3):
-        clean, corrupt = (read(COPY_COLOR_WORD, split, row[side]) for side in ("clean", "corrupt"))
-        for side, match, right in (("clean", clean, "answer"), ("corrupt", corrupt, "foil")):
-            check_color_spans(row, side, match)
-            assert row[right] == f" {match['color']}"
+    for pair in pairs(COPY_COLOR_WORD, split, 150, seed=3):
+        clean, corrupt = (read(COPY_COLOR_WORD, split, getattr(pair, side)) for side in ("clean", "corrupt"))
+        for side, match, right in (("clean", clean, "answers"), ("corrupt", corrupt, "foils")):
+            check_color_spans(pair, side, match)
+            assert only(getattr(pair, right)) == f" {match['color']}"
         assert clean.groupdict() | {"color": corrupt["color"]} == corrupt.groupdict()
-        assert row["answer"] != row["foil"]
-        assert row["candidates"] == [f" {color}" for color in clean.group(*CHOICES)]
-        assert len(set(row["candidates"])) == 4
-        letters = ["ABCD"[row["candidates"].index(row[right])] for right in ("answer", "foil")]
-        assert row["case"] == "_".join(letters)
+        assert only(pair.answers) != only(pair.foils)
+        assert pair.candidates == tuple(f" {color}" for color in clean.group(*CHOICES))
+        assert len(set(pair.candidates)) == 4
+        letters = ["ABCD"[pair.candidates.index(only(getattr(pair, right)))] for right in ("answers", "foils")]
+        assert pair.case == "_".join(letters)
 
 
 @each_task
 def test_no_prompt_stands_in_two_splits_whatever_the_seeds(task: Task) -> None:
-    drawn = {split: [row for seed in range(3) for row in rows(task, split, 600, seed)] for split in task.splits}
+    drawn = {split: [pair for seed in range(3) for pair in pairs(task, split, 600, seed)] for split in task.splits}
     for one, other in combinations(task.splits, 2):
-        prompts = [{row[side] for row in drawn[split] for side in ("clean", "corrupt")} for split in (one, other)]
+        prompts = [{text for pair in drawn[split] for text in (pair.clean, pair.corrupt)} for split in (one, other)]
         assert not prompts[0] & prompts[1]
 
 
@@ -144,8 +145,8 @@ def test_no_object_has_the_same_choices_in_discovery_and_evaluation(task: Task) 
     both = [
         {
             (match["object"], frozenset(match.group(*CHOICES)))
-            for row in rows(task, split, 3000, seed=0)
-            for match in [read(task, split, row["clean"])]
+            for pair in pairs(task, split, 3000, seed=0)
+            for match in [read(task, split, pair.clean)]
         }
         for split in SHARED
     ]
@@ -157,10 +158,10 @@ def test_no_object_has_the_same_choices_in_discovery_and_evaluation(task: Task) 
 @each_task
 def test_heldout_shares_no_content_word(task: Task) -> None:
     def words(split: Split) -> set[str]:
-        drawn = rows(task, split, 2000, 0)
+        drawn = pairs(task, split, 2000, 0)
         if task is INDUCTION:
-            return {word for row in drawn for word in row["clean"].split()}
-        return {word for row in drawn for word in read(task, split, row["clean"]).groups()}
+            return {word for pair in drawn for word in pair.clean.split()}
+        return {word for pair in drawn for word in read(task, split, pair.clean).groups()}
 
     heldout = words("heldout")
     assert len(heldout) > 20
@@ -168,16 +169,16 @@ def test_heldout_shares_no_content_word(task: Task) -> None:
 
 
 @each_split
-def test_rows_are_a_prefix_of_the_order_of_the_seed(task: Task, split: Split) -> None:
-    longer = rows(task, split, 150, seed=7)
-    assert rows(task, split, 61, seed=7) == longer[:61]
-    assert rows(task, split, 150, seed=8) != longer
-    assert len({(row["clean"], row["answer"]) for row in longer}) == 150
+def test_pairs_are_a_prefix_of_the_order_of_the_seed(task: Task, split: Split) -> None:
+    longer = pairs(task, split, 150, seed=7)
+    assert pairs(task, split, 61, seed=7) == longer[:61]
+    assert pairs(task, split, 150, seed=8) != longer
+    assert len({(pair.clean, only(pair.answers)) for pair in longer}) == 150
 
 
 @each_split
 def test_every_prefix_is_balanced(task: Task, split: Split) -> None:
-    drawn = [row["case"] for row in rows(task, split, 100, seed=1)]
+    drawn = [pair.case for pair in pairs(task, split, 100, seed=1)]
     cases = 4 if task is INDUCTION else 12
     assert len(set(drawn)) == cases
     for stop in range(cases, len(drawn) + 1):

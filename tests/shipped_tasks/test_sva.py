@@ -1,10 +1,9 @@
-"""Subject-verb agreement: rows against templates written again here, splits against brute force."""
+"""Subject-verb agreement: pairs against templates written again here, splits against brute force."""
 
 import hashlib
 import re
 from collections import Counter
 from itertools import combinations
-from typing import Any
 
 import pytest
 
@@ -12,8 +11,10 @@ from basisbench.errors import UserError
 from basisbench.shipped_tasks.lexicon import ANSWERS, HELDOUT, SHARED, Lexicon, Word
 from basisbench.shipped_tasks.patterns import WORD_SPLITS
 from basisbench.shipped_tasks.sva import NOUNPP, RC, SIMPLE, WITHIN_RC
+from basisbench.tasks.pair import Pair
 from basisbench.tasks.task import Task
 from basisbench.values import Split
+from toys.models import only
 
 TASKS: list[Task] = [SIMPLE, NOUNPP, RC, WITHIN_RC]
 SPLITS = WORD_SPLITS
@@ -35,7 +36,7 @@ SHAPES = {
 each_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 
 
-def rows(task: Task, split: Split, n: int, seed: int) -> list[dict[str, Any]]:
+def pairs(task: Task, split: Split, n: int, seed: int) -> list[Pair]:
     return list(task.pairs(split, n, seed))
 
 
@@ -47,26 +48,29 @@ def numbers(lexicon: Lexicon, word_class: str) -> dict[str, tuple[Word, str]]:
 
 @each_task
 @pytest.mark.parametrize("split", SPLITS)
-def test_rows_agree_and_differ_in_the_controller_only(task: Task, split: Split) -> None:
+def test_pairs_agree_and_differ_in_the_controller_only(task: Task, split: Split) -> None:
     lexicon = HELDOUT if split == "heldout" else SHARED
     nouns, verbs = numbers(lexicon, "nouns"), numbers(lexicon, "verbs")
-    for row in rows(task, split, 300, seed=3):
+    for pair in pairs(task, split, 300, seed=3):
         words = {}
         for side in ("clean", "corrupt"):
-            match = re.fullmatch(SHAPES[task.name], row[side])
+            match = re.fullmatch(SHAPES[task.name], getattr(pair, side))
             assert match is not None
             words[side] = match.groupdict()
-            expected = [{"name": name, "start": match.start(name), "end": match.end(name)} for name in words[side]]
-            assert row[f"{side}_spans"] == expected
+            expected = [(name, match.start(name), match.end(name)) for name in words[side]]
+            assert list(getattr(pair, f"{side}_spans")) == expected
         clean, corrupt = words["clean"], words["corrupt"]
         assert {name for name in clean if clean[name] != corrupt[name]} == {"subject"}
         clean_noun, clean_number = nouns[clean["subject"]]
         corrupt_noun, corrupt_number = nouns[corrupt["subject"]]
         assert clean_noun == corrupt_noun
         assert clean_number != corrupt_number
-        assert AGREES[row["answer"].removeprefix(" ")] == clean_number
-        assert AGREES[row["foil"].removeprefix(" ")] == corrupt_number
-        assert Word(*sorted((row["answer"][1:], row["foil"][1:]), key=AGREES.__getitem__, reverse=True)) in ANSWERS
+        assert AGREES[only(pair.answers).removeprefix(" ")] == clean_number
+        assert AGREES[only(pair.foils).removeprefix(" ")] == corrupt_number
+        assert (
+            Word(*sorted((only(pair.answers)[1:], only(pair.foils)[1:]), key=AGREES.__getitem__, reverse=True))
+            in ANSWERS
+        )
         case = [task.name.removeprefix("sva/"), clean_number]
         if "attractor" in clean:
             attractor, attractor_number = nouns[clean["attractor"]]
@@ -74,16 +78,16 @@ def test_rows_agree_and_differ_in_the_controller_only(task: Task, split: Split) 
             case.append(attractor_number)
             if "embedded_verb" in clean:
                 assert verbs[clean["embedded_verb"]][1] == attractor_number
-        assert row["case"] == "_".join(case)
+        assert pair.case == "_".join(case)
 
 
 @each_task
 def test_no_prompt_stands_in_two_splits_whatever_the_seeds(task: Task) -> None:
-    drawn = {split: [row for seed in range(4) for row in rows(task, split, 800, seed)] for split in SPLITS}
+    drawn = {split: [pair for seed in range(4) for pair in pairs(task, split, 800, seed)] for split in SPLITS}
     for one, other in combinations(SPLITS, 2):
-        answered = [{(row["clean"], row["answer"]) for row in drawn[split]} for split in (one, other)]
+        answered = [{(pair.clean, only(pair.answers)) for pair in drawn[split]} for split in (one, other)]
         assert not answered[0] & answered[1]
-        prompts = [{row[side] for row in drawn[split] for side in ("clean", "corrupt")} for split in (one, other)]
+        prompts = [{text for pair in drawn[split] for text in (pair.clean, pair.corrupt)} for split in (one, other)]
         assert not prompts[0] & prompts[1]
 
 
@@ -92,10 +96,10 @@ def test_heldout_shares_no_content_word(task: Task) -> None:
     shared = {
         word
         for split in ("discovery", "evaluation")
-        for row in rows(task, split, 3000, 0)
-        for word in row["clean"].split()
+        for pair in pairs(task, split, 3000, 0)
+        for word in pair.clean.split()
     }
-    heldout = {word for row in rows(task, "heldout", 3000, 0) for word in row["clean"].split()}
+    heldout = {word for pair in pairs(task, "heldout", 3000, 0) for word in pair.clean.split()}
     assert shared & heldout <= FUNCTION_WORDS
     assert shared - FUNCTION_WORDS
     assert heldout - FUNCTION_WORDS
@@ -103,18 +107,18 @@ def test_heldout_shares_no_content_word(task: Task) -> None:
 
 @each_task
 @pytest.mark.parametrize("split", SPLITS)
-def test_rows_are_a_prefix_of_the_order_of_the_seed(task: Task, split: Split) -> None:
-    longer = rows(task, split, 200, seed=7)
+def test_pairs_are_a_prefix_of_the_order_of_the_seed(task: Task, split: Split) -> None:
+    longer = pairs(task, split, 200, seed=7)
     assert len(longer) == 200
-    assert rows(task, split, 61, seed=7) == longer[:61]
-    assert rows(task, split, 200, seed=8) != longer
-    assert len({(row["clean"], row["answer"]) for row in longer}) == 200
+    assert pairs(task, split, 61, seed=7) == longer[:61]
+    assert pairs(task, split, 200, seed=8) != longer
+    assert len({(pair.clean, only(pair.answers)) for pair in longer}) == 200
 
 
 @each_task
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_prefix_is_balanced(task: Task, split: Split) -> None:
-    drawn = [(row["case"], frozenset((row["answer"], row["foil"]))) for row in rows(task, split, 150, seed=1)]
+    drawn = [(pair.case, frozenset((only(pair.answers), only(pair.foils)))) for pair in pairs(task, split, 150, seed=1)]
     combined = 8 if task is SIMPLE else 16
     assert len(set(drawn)) == combined
     for stop in range(combined, len(drawn) + 1):
@@ -124,7 +128,7 @@ def test_every_prefix_is_balanced(task: Task, split: Split) -> None:
 
 
 def test_simple_is_exhausted_by_the_lexicon() -> None:
-    found = {split: rows(SIMPLE, split, ALL, seed=0) for split in SPLITS}
+    found = {split: pairs(SIMPLE, split, ALL, seed=0) for split in SPLITS}
     for split in SPLITS:
         nouns = (HELDOUT if split == "heldout" else SHARED)["nouns"]
         if split != "heldout":
@@ -137,7 +141,7 @@ def test_simple_is_exhausted_by_the_lexicon() -> None:
             for verb in ANSWERS
             for number in ("singular", "plural")
         }
-        assert {(row["clean"], row["answer"]) for row in found[split]} == expected
+        assert {(pair.clean, only(pair.answers)) for pair in found[split]} == expected
         assert len(found[split]) == len(expected)
     assert len(found["discovery"]) >= 32
     assert len(found["evaluation"]) >= 40
@@ -154,8 +158,8 @@ def test_exhausted_split_yields_every_frame_once() -> None:
         for verb in ANSWERS
         for subject, answer in ((inner.singular, verb.singular), (inner.plural, verb.plural))
     }
-    found = rows(WITHIN_RC, "heldout", ALL, seed=0)
-    assert {(row["clean"], row["answer"]) for row in found} == expected
+    found = pairs(WITHIN_RC, "heldout", ALL, seed=0)
+    assert {(pair.clean, only(pair.answers)) for pair in found} == expected
     assert len(found) == len(expected)
 
 

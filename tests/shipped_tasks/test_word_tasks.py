@@ -1,4 +1,4 @@
-"""Tasks that ask for one fact: every row against templates written again here, splits against each other."""
+"""Tasks that ask for one fact: every pair against templates written again here, splits against each other."""
 
 import hashlib
 import importlib
@@ -7,7 +7,6 @@ import tomllib
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,9 +17,10 @@ from basisbench.shipped_tasks.facts import FactTask
 from basisbench.shipped_tasks.gender_pronoun import GENDER_PRONOUN
 from basisbench.shipped_tasks.ioi import IOI, REPLACED
 from basisbench.shipped_tasks.names import HELDOUT_MEN, HELDOUT_WOMEN, MEN, WOMEN
-from basisbench.shipped_tasks.patterns import ALL_SPLITS
+from basisbench.tasks.pair import Pair
 from basisbench.tasks.task import Task
-from basisbench.values import Split
+from basisbench.values import SPLITS, Split
+from toys.models import only
 
 FACT_TASKS = [TWO_HOP, CITY_STATE, STATE_CAPITAL, COUNTRY, GENDER_PRONOUN, ENGLISH, FRENCH, CHINESE]
 EVERY_TASK: list[Task] = [*FACT_TASKS, IOI, REPLACED]
@@ -99,7 +99,7 @@ HELDOUT_CASES = {
 }
 
 
-def rows(task: Task, split: Split, n: int, seed: int) -> list[dict[str, Any]]:
+def pairs(task: Task, split: Split, n: int, seed: int) -> list[Pair]:
     return list(task.pairs(split, n, seed))
 
 
@@ -111,48 +111,48 @@ def words_of(task: Task, text: str) -> set[str]:
     return set(text) if task is CHINESE else set(re.findall(r"\w+", text.lower()))
 
 
-def asked_in(task: Task, row: dict[str, Any], side: str) -> str:
-    (span,) = row[f"{side}_spans"]
-    asked: str = row[side][span["start"] : span["end"]]
+def asked_in(task: Task, pair: Pair, side: str) -> str:
+    (span,) = getattr(pair, f"{side}_spans")
+    asked: str = getattr(pair, side)[span.start : span.end]
     return asked
 
 
 @each_task
-@pytest.mark.parametrize("split", ALL_SPLITS)
-def test_rows_fit_the_templates_and_differ_in_the_word_asked(task: FactTask, split: Split) -> None:
+@pytest.mark.parametrize("split", SPLITS)
+def test_pairs_fit_the_templates_and_differ_in_the_word_asked(task: FactTask, split: Split) -> None:
     facts = {fact.asked: fact.answer for fact in (*task.shared, *task.heldout)}
     everything = set(facts.values())
     seen = set()
-    for row in rows(task, split, 400, seed=3):
-        lead = blank(task, row["case"])
-        for side, answer in (("clean", "answer"), ("corrupt", "foil")):
-            match = re.fullmatch(SHAPES[task.name][row["case"]], row[side])
-            assert match is not None, row[side]
+    for pair in pairs(task, split, 400, seed=3):
+        lead = blank(task, pair.case)
+        for side, answer in (("clean", "answers"), ("corrupt", "foils")):
+            match = re.fullmatch(SHAPES[task.name][pair.case], getattr(pair, side))
+            assert match is not None, getattr(pair, side)
             ((name, asked),) = match.groupdict().items()
-            assert row[f"{side}_spans"] == [{"name": name, "start": match.start(name), "end": match.end(name)}]
-            assert row[answer] == lead + facts[asked]
+            assert getattr(pair, f"{side}_spans") == ((name, match.start(name), match.end(name)),)
+            assert only(getattr(pair, answer)) == lead + facts[asked]
             # an exemplar is never the thing asked, nor its answer
-            exemplars = words_of(task, row[side].rpartition("\n")[0] if "\n" in row[side] else "")
+            exemplars = words_of(task, getattr(pair, side).rpartition("\n")[0] if "\n" in getattr(pair, side) else "")
             assert not exemplars & {asked.lower(), facts[asked].lower()}
-        assert row["answer"] != row["foil"]
-        assert asked_in(task, row, "corrupt") != row["answer"].strip()
-        assert len(row["candidates"]) == len(everything)
-        assert set(row["candidates"]) == {lead + answer for answer in everything}
-        seen.add(row["case"])
+        assert only(pair.answers) != only(pair.foils)
+        assert asked_in(task, pair, "corrupt") != only(pair.answers).strip()
+        assert len(pair.candidates) == len(everything)
+        assert set(pair.candidates) == {lead + answer for answer in everything}
+        seen.add(pair.case)
     held = HELDOUT_CASES[task.name]
     assert seen == (held if split == "heldout_templates" else set(SHAPES[task.name]) - held)
 
 
 @each_task
 def test_no_prompt_stands_in_two_splits_whatever_the_seeds(task: FactTask) -> None:
-    drawn = {split: [row for seed in range(3) for row in rows(task, split, 500, seed)] for split in ALL_SPLITS}
-    for one, other in combinations(ALL_SPLITS, 2):
-        answered = [{(row["clean"], row["answer"]) for row in drawn[split]} for split in (one, other)]
+    drawn = {split: [pair for seed in range(3) for pair in pairs(task, split, 500, seed)] for split in SPLITS}
+    for one, other in combinations(SPLITS, 2):
+        answered = [{(pair.clean, only(pair.answers)) for pair in drawn[split]} for split in (one, other)]
         assert not answered[0] & answered[1]
-        prompts = [{row[side] for row in drawn[split] for side in ("clean", "corrupt")} for split in (one, other)]
+        prompts = [{text for pair in drawn[split] for text in (pair.clean, pair.corrupt)} for split in (one, other)]
         assert not prompts[0] & prompts[1]
     for split in ("discovery", "evaluation"):
-        first = {hashlib.sha256(row["clean"].encode()).digest()[0] < 128 for row in drawn[split]}
+        first = {hashlib.sha256(pair.clean.encode()).digest()[0] < 128 for pair in drawn[split]}
         assert first == {split == "discovery"}
 
 
@@ -160,40 +160,45 @@ def test_no_prompt_stands_in_two_splits_whatever_the_seeds(task: FactTask) -> No
 def test_heldout_shares_no_content_word(task: FactTask) -> None:
     elsewhere = {
         word
-        for split in ALL_SPLITS
+        for split in SPLITS
         if split != "heldout"
-        for row in rows(task, split, MANY, 0)
-        for column in ("clean", "corrupt", "answer", "foil")
-        for word in words_of(task, row[column])
+        for pair in pairs(task, split, MANY, 0)
+        for text in (pair.clean, pair.corrupt, *pair.answers, *pair.foils)
+        for word in words_of(task, text)
     }
     pronouns = {"he", "she"} if task is GENDER_PRONOUN else set()
     held = set()
-    for row in rows(task, "heldout", MANY, 0):
-        for text in (asked_in(task, row, "clean"), asked_in(task, row, "corrupt"), row["answer"], row["foil"]):
+    for pair in pairs(task, "heldout", MANY, 0):
+        for text in (
+            asked_in(task, pair, "clean"),
+            asked_in(task, pair, "corrupt"),
+            only(pair.answers),
+            only(pair.foils),
+        ):
             held |= words_of(task, text) - {" "}
     assert len(held) > 20
     assert held & elsewhere == pronouns
 
 
 @each_task
-@pytest.mark.parametrize("split", ALL_SPLITS)
-def test_rows_are_a_prefix_of_the_order_of_the_seed(task: FactTask, split: Split) -> None:
-    longer = rows(task, split, 100, seed=7)
+@pytest.mark.parametrize("split", SPLITS)
+def test_pairs_are_a_prefix_of_the_order_of_the_seed(task: FactTask, split: Split) -> None:
+    longer = pairs(task, split, 100, seed=7)
     assert len(longer) == 100
-    assert rows(task, split, 41, seed=7) == longer[:41]
-    assert rows(task, split, 100, seed=8) != longer
-    assert len({(row["clean"], row["corrupt"]) for row in longer}) == 100
+    assert pairs(task, split, 41, seed=7) == longer[:41]
+    assert pairs(task, split, 100, seed=8) != longer
+    assert len({(pair.clean, pair.corrupt) for pair in longer}) == 100
 
 
 @each_task
 @pytest.mark.parametrize("split", ["discovery", "evaluation", "heldout"])
 def test_every_prefix_is_balanced_over_answers(task: FactTask, split: Split) -> None:
-    drawn = [row["answer"] for row in rows(task, split, MANY, seed=1)]
+    drawn = [only(pair.answers) for pair in pairs(task, split, MANY, seed=1)]
     total = Counter(drawn)
     for stop in range(1, 151):
         counts = Counter(drawn[:stop])
         most = max(counts.values())
-        # only an answer without any rows left may lag behind
+        # only an answer without any pairs left may lag behind
         assert all(counts[answer] >= min(most - 1, total[answer]) for answer in total)
         assert most <= -(-stop // len(total)) or any(counts[answer] == total[answer] for answer in total)
 
@@ -201,8 +206,8 @@ def test_every_prefix_is_balanced_over_answers(task: FactTask, split: Split) -> 
 @each_task
 def test_every_prompt_of_an_answer_comes_once_before_one_comes_again(task: FactTask) -> None:
     prompts: dict[str, list[str]] = {}
-    for row in rows(task, "evaluation", MANY, seed=0):
-        prompts.setdefault(row["answer"], []).append(row["clean"])
+    for pair in pairs(task, "evaluation", MANY, seed=0):
+        prompts.setdefault(only(pair.answers), []).append(pair.clean)
     for asked in prompts.values():
         # a prompt with few partners may run out, but not before each has come once
         assert len(set(asked[: len(set(asked))])) == len(set(asked))
@@ -244,11 +249,11 @@ def test_names_occur_once() -> None:
     assert len(HELDOUT_MEN) == len(HELDOUT_WOMEN)
     known = {"John": " he", "Mary": " she", "Karl": " he", "Lucy": " she"}
     for split in ("discovery", "heldout"):
-        for row in rows(GENDER_PRONOUN, split, 300, 0):
-            for side, answer in (("clean", "answer"), ("corrupt", "foil")):
-                name = asked_in(GENDER_PRONOUN, row, side)
-                assert row[answer] == known.get(name, row[answer])
-                assert (row[answer] == " he") == (name in (*MEN, *HELDOUT_MEN))
+        for pair in pairs(GENDER_PRONOUN, split, 300, 0):
+            for side, answer in (("clean", "answers"), ("corrupt", "foils")):
+                name = asked_in(GENDER_PRONOUN, pair, side)
+                assert only(getattr(pair, answer)) == known.get(name, only(getattr(pair, answer)))
+                assert (only(getattr(pair, answer)) == " he") == (name in (*MEN, *HELDOUT_MEN))
 
 
 def test_tasks_are_registered_under_their_names() -> None:
@@ -261,7 +266,7 @@ def test_tasks_are_registered_under_their_names() -> None:
 
 
 @pytest.mark.model
-def test_most_rows_align_in_the_embedded_model() -> None:
+def test_most_pairs_align_in_the_embedded_model() -> None:
     from transformers import AutoTokenizer
 
     from basisbench.models.embedded import fetch_embedded
@@ -270,7 +275,7 @@ def test_most_rows_align_in_the_embedded_model() -> None:
     tokenizer = AutoTokenizer.from_pretrained(fetch_embedded(print))
     for task in EVERY_TASK:
         for split in task.splits:
-            used = [not isinstance(tokenise(row, tokenizer), str) for row in rows(task, split, 40, 0)]
+            used = [not isinstance(tokenise(pair, tokenizer), str) for pair in pairs(task, split, 40, 0)]
             assert sum(used) / len(used) >= (0.95 if task in (IOI, REPLACED, GENDER_PRONOUN) else 0.7)
     names = (*MEN, *WOMEN, *HELDOUT_MEN, *HELDOUT_WOMEN)
     tokens = {name: tokenizer(f" {name}", add_special_tokens=False)["input_ids"] for name in names}

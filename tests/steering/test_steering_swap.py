@@ -35,7 +35,7 @@ from basisbench.steering import (
 )
 from basisbench.steering.swap import SwapResult, asked
 from basisbench.text.sample import Sample
-from toys.models import LAYERS, one_line, pair_rows, prompt_set
+from toys.models import LAYERS, altered, one_line, pair_rows, prompt_set
 from toys.steering import both, some_nodes, tokens_of
 
 Make = Callable[[str], Model]
@@ -43,11 +43,12 @@ Make = Callable[[str], Model]
 
 def questions(model: Model, lengths: tuple[int, ...] = (5, 7), count: int = 6) -> PromptSet:
     """Pairs with candidates; answers are w5, w6 and w7, so some prompts share theirs."""
-    rows: list[dict[str, object]] = pair_rows(count, lengths=lengths)
-    for i, row in enumerate(rows):
-        row |= {"answer": f" w{5 + i % 3}", "foil": f" w{5 + (i + 1) % 3}"}
-        row["candidates"] = [" w5", " w6", " w7", " w8", " w9", " w10"]
-    return prompt_set(model, rows)
+    candidates = (" w5", " w6", " w7", " w8", " w9", " w10")
+    pairs = [
+        altered(pair, answers=(f" w{5 + i % 3}",), foils=(f" w{5 + (i + 1) % 3}",), candidates=candidates)
+        for i, pair in enumerate(pair_rows(count, lengths=lengths))
+    ]
+    return prompt_set(model, pairs)
 
 
 @pytest.mark.parametrize("kind", ["neurons", "sae", "transcoder", "clt"])
@@ -169,10 +170,10 @@ def test_a_prompt_is_its_own_donor_without_effect(tiny: Make, tmp_path: Path) ->
 def test_a_whole_layer_put_in_makes_one_prompt_of_the_other(tiny: Make) -> None:
     """Prompts that differ in one token, which only the residual stream after layer 0 tells apart from there on."""
     model = tiny("llama")
-    rows = pair_rows(2)
-    rows[1] |= {"clean": rows[0]["corrupt"], "corrupt": rows[0]["clean"]}
-    rows[1] |= {"clean_spans": rows[0]["corrupt_spans"], "corrupt_spans": rows[0]["clean_spans"]}
-    prompts = prompt_set(model, rows)
+    one, other = pair_rows(2)
+    sides = {"clean": one.corrupt, "corrupt": one.clean}
+    other = altered(other, **sides, clean_spans=one.corrupt_spans, corrupt_spans=one.clean_spans)
+    prompts = prompt_set(model, [one, other])
     assert prompts.n_prompts == 2
     basis = load_basis("resid_post", model)
     nodes = every_unit(basis, 0, list(range(prompts.n_slots)))
@@ -205,7 +206,7 @@ def test_donors_of_another_set_are_matched_by_slot_name(tiny: Make) -> None:
         change = found.outcome["donor_change"][i]
         assert change == pytest.approx(float(logits[int(found.donor_answer[i])]), abs=1e-3)
     assert not found.same
-    foreign = prompt_set(model, [{**row, "clean_spans": [], "corrupt_spans": []} for row in pair_rows(3)])
+    foreign = prompt_set(model, [altered(pair, clean_spans=(), corrupt_spans=()) for pair in pair_rows(3)])
     with pytest.raises(UserError) as error:
         swap(model, both_lengths, basis, nodes, foreign)
     assert "share no slot" in one_line(error)
@@ -233,10 +234,9 @@ def test_the_state_of_a_real_prompt_can_be_swapped_until_it_has_been_read() -> N
 def test_distinct_prompts_are_asked_once_and_some_pairs_on_request(tiny: Make) -> None:
     model = tiny("llama")
     rows = pair_rows(4)
-    other = str(rows[0]["clean"]).split()
+    other = rows[0].clean.split()
     other[1] = "w49"
-    spans = [{"name": "subject", "start": 3, "end": 6}]
-    again = {**rows[0], "corrupt": " ".join(other), "corrupt_spans": spans}
+    again = altered(rows[0], corrupt=" ".join(other), corrupt_spans=[("subject", 3, 6)])
     prompts = prompt_set(model, [*rows, again])
     assert prompts.n_prompts == 5
     assert len(asked(prompts).prompt) == 4

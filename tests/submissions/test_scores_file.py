@@ -464,10 +464,10 @@ def delta_norm(tiny_folder: Path) -> list[tuple[int, int, int]]:
     for down in downs:
         down.register_forward_pre_hook(lambda _, given: seen.append(given[0][0]))
     moved = torch.zeros(len(downs), 5, downs[0].in_features)
-    for row in pair_rows(6, seed=0):
-        for prompt in (row["clean"], row["corrupt"]):
+    for pair in pair_rows(6, seed=0):
+        for prompt in (pair.clean, pair.corrupt):
             with torch.no_grad():
-                hf(torch.tensor([[int(word[1:]) for word in str(prompt).split()]]))
+                hf(torch.tensor([[int(word[1:]) for word in prompt.split()]]))
         moved += (torch.stack(seen[len(downs) :]) - torch.stack(seen[: len(downs)])).abs()
         seen.clear()
     written = torch.stack([down.weight.norm(dim=0) for down in downs])

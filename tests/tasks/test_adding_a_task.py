@@ -72,15 +72,16 @@ def test_the_python_file_keeps_the_contract(installed: str) -> None:
     assert len(task.pairs("evaluation", 40, 0)) == 40
 
 
-def test_its_rows_are_of_the_countries_asked(installed: str) -> None:
+def test_its_pairs_are_of_the_countries_asked(installed: str) -> None:
     known = {"France": " French", "China": " Chinese", "Brazil": " Portuguese", "Korea": " Korean", "Iraq": " Arabic"}
     seen = set()
     for split in load_task(installed).splits:
-        for row in load_task(installed).pairs(split, 100, 1):
-            for side, answer in (("clean", "answer"), ("corrupt", "foil")):
-                ((start, end),) = [(span["start"], span["end"]) for span in row[f"{side}_spans"]]
-                country = row[side][start:end]
-                assert row[answer] == known.get(country, row[answer])
+        for pair in load_task(installed).pairs(split, 100, 1):
+            sides = (pair.clean, pair.clean_spans, pair.answers), (pair.corrupt, pair.corrupt_spans, pair.foils)
+            for prompt, spans, answers in sides:
+                ((_, start, end),) = spans
+                country = prompt[start:end]
+                assert answers == (known.get(country, *answers),)
                 seen.add(country)
     assert known.keys() <= seen
 
@@ -91,10 +92,10 @@ def test_the_folder_and_the_mapping_keep_the_contract(name: str, folder: Path) -
     report = check_task(task, n=10)
     assert verdicts(report) == {}
     for split in ("discovery", "evaluation"):
-        (row, other) = sorted(task.pairs(split, 10, 0), key=lambda row: str(row["clean"]))
+        (pair, other) = sorted(task.pairs(split, 10, 0), key=lambda pair: pair.clean)
         countries = {"discovery": ("France", "Italy"), "evaluation": ("Japan", "Russia")}[split]
-        assert (row["clean"], row["corrupt"]) == tuple(f"People in {country} speak" for country in countries)
-        assert (row["answer"], row["foil"]) == (other["foil"], other["answer"])
+        assert (pair.clean, pair.corrupt) == tuple(f"People in {country} speak" for country in countries)
+        assert (pair.answers, pair.foils) == (other.foils, other.answers)
 
 
 def test_the_commands_of_the_document_exist() -> None:

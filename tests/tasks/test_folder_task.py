@@ -1,4 +1,4 @@
-"""Tasks read from folders: columns, order, what is left out, and one-line refusals."""
+"""Tasks read from folders: fields, order, what is left out, and one-line refusals."""
 
 import json
 import logging
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from basisbench.errors import UserError
-from basisbench.shipped_tasks.sva import NOUNPP
 from basisbench.tasks.folder import FolderTask, folder_task, read_split
-from basisbench.tasks.foreign_rows import Report
+from basisbench.tasks.given import Report
+from basisbench.tasks.pair import Pair
 from basisbench.tasks.task import Task
 from basisbench.values import Split
 
@@ -23,7 +23,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-def pair(clean: str, corrupt: str = "The key", answer: str = " are", foil: str = " is") -> dict[str, Any]:
+def line(clean: str, corrupt: str = "The key", answer: str = " are", foil: str = " is") -> dict[str, Any]:
     return {"clean_prefix": clean, "patch_prefix": corrupt, "clean_answer": answer, "patch_answer": foil}
 
 
@@ -36,7 +36,7 @@ def write(folder: Path, **splits: list[dict[str, Any]]) -> Path:
 
 def refusal(folder: Path, discovery: str | bytes) -> str:
     """Return the refusal of a folder with these bytes as discovery.jsonl."""
-    write(folder, evaluation=[pair("The dogs", "The dog")])
+    write(folder, evaluation=[line("The dogs", "The dog")])
     data = discovery.encode() if isinstance(discovery, str) else discovery
     (folder / "discovery.jsonl").write_bytes(data)
     with pytest.raises(UserError) as caught:
@@ -46,43 +46,32 @@ def refusal(folder: Path, discovery: str | bytes) -> str:
     return message
 
 
-def test_fields_become_columns(tmp_path: Path) -> None:
+def test_lines_become_pairs(tmp_path: Path) -> None:
     spans = {
         "clean_spans": {"noun": [4, 8], "article": [0, 3]},
         "patch_spans": [{"name": "article", "start": 0, "end": 3}, {"name": "noun", "start": 4, "end": 7}],
     }
-    folder = write(tmp_path / "mine", discovery=[GOOD | spans | {"case": "plural"}], evaluation=[pair("The dogs")])
+    folder = write(tmp_path / "mine", discovery=[GOOD | spans | {"case": "plural"}], evaluation=[line("The dogs")])
     task: Task = folder_task(folder)
     assert task.name == "mine"
     assert task.description == "prompt pairs from the folder mine"
-    (row,) = task.pairs("discovery", 10, 0)
-    assert row == {
-        "clean": "The keys",
-        "corrupt": "The key",
-        "answer": " are",
-        "foil": " is",
-        "case": "plural",
-        "clean_spans": [{"name": "article", "start": 0, "end": 3}, {"name": "noun", "start": 4, "end": 8}],
-        "corrupt_spans": [{"name": "article", "start": 0, "end": 3}, {"name": "noun", "start": 4, "end": 7}],
-        "candidates": [],
-    }
-    (plain,) = task.pairs("evaluation", 10, 0)
-    assert (plain["case"], plain["clean_spans"], plain["corrupt_spans"]) == ("", [], [])
-
-
-def test_columns_are_those_of_a_built_in_task(tmp_path: Path) -> None:
-    task = folder_task(write(tmp_path / "mine", discovery=[GOOD], evaluation=[pair("The dogs")]))
-    assert task.pairs("discovery", 1, 0).features == NOUNPP.pairs("discovery", 1, 0).features
+    expected = Pair(
+        *("The keys", "The key", " are", " is", "plural"),
+        clean_spans=[("article", 0, 3), ("noun", 4, 8)],
+        corrupt_spans=[("article", 0, 3), ("noun", 4, 7)],
+    )
+    assert task.pairs("discovery", 10, 0) == [expected]
+    assert task.pairs("evaluation", 10, 0) == [Pair("The dogs", "The key", " are", " is")]
 
 
 def test_rows_are_a_prefix_of_the_order_of_the_seed(tmp_path: Path) -> None:
-    records = [pair(f"The keys {i}") for i in range(50)]
-    task = folder_task(write(tmp_path / "mine", discovery=records, evaluation=[pair("The dogs")]))
-    everything = task.pairs("discovery", 1000, 5)["clean"]
-    assert sorted(everything) == sorted(record["clean_prefix"] for record in records)
-    assert everything[:] != [record["clean_prefix"] for record in records]
-    assert task.pairs("discovery", 17, 5)["clean"][:] == everything[:17]
-    assert task.pairs("discovery", 1000, 6)["clean"][:] != everything[:]
+    records = [line(f"The keys {i}") for i in range(50)]
+    task = folder_task(write(tmp_path / "mine", discovery=records, evaluation=[line("The dogs")]))
+    everything = task.pairs("discovery", 1000, 5)
+    assert sorted(pair.clean for pair in everything) == sorted(record["clean_prefix"] for record in records)
+    assert [pair.clean for pair in everything] != [record["clean_prefix"] for record in records]
+    assert task.pairs("discovery", 17, 5) == everything[:17]
+    assert task.pairs("discovery", 1000, 6) != everything
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -92,7 +81,7 @@ def test_repeats_and_leaks_against_a_count_of_pairs_of_rows(
     choose = random.Random(seed)
     files: dict[str, list[dict[str, Any]]] = {
         split: [
-            pair(f"The {choose.randrange(40)}", f"The {choose.choice('ab')}", choose.choice([" are", " have"]))
+            line(f"The {choose.randrange(40)}", f"The {choose.choice('ab')}", choose.choice([" are", " have"]))
             for _ in range(size)
         ]
         for split, size in {"discovery": 9, "evaluation": 60, "heldout": 80}.items()
@@ -117,33 +106,33 @@ def test_repeats_and_leaks_against_a_count_of_pairs_of_rows(
 
         found, report = read_split(task.path, split)
         assert report == Report(len(kept), duplicates, leaked)
-        expected = [(r["clean_prefix"], r["patch_prefix"], r["clean_answer"]) for r in kept]
-        assert [(row["clean"], row["corrupt"], row["answer"]) for row in found] == expected
+        expected = [Pair(*record.values()) for record in kept]
+        assert found == expected
         caplog.clear()
         drawn = task.pairs(split, 1000, seed)
-        assert sorted(zip(drawn["clean"], drawn["corrupt"], drawn["answer"], strict=True)) == sorted(expected)
+        assert sorted(drawn, key=str) == sorted(expected, key=str)
         assert [(logged.name, logged.levelno) for logged in caplog.records] == [("basisbench", logging.WARNING)] * (
             duplicates + leaked > 0
         )
         for logged in caplog.records:
             assert logged.getMessage() == (
-                f"mine, {split}: left out {duplicates} repeated rows and {leaked} that stand in an earlier "
-                f"split; {len(kept)} rows remain"
+                f"mine, {split}: left out {duplicates} repeated pairs and {leaked} that stand in an earlier "
+                f"split; {len(kept)} pairs remain"
             )
 
 
-def test_several_answers_make_a_list_of_every_row_however_few_are_drawn(tmp_path: Path) -> None:
-    several = pair("The dogs") | {"clean_answer": [" are", " have"], "patch_answer": [" is", " has"]}
-    one = [pair(f"The keys {i}") | {"candidates": [" is", " are"]} for i in range(9)]
-    task = folder_task(write(tmp_path / "mine", discovery=[*one, several], evaluation=[pair("The cats")]))
-    rows = task.pairs("discovery", 10, 1)
-    assert {tuple(answers) for answers in rows["answer"]} == {(" are",), (" are", " have")}
-    assert {tuple(answers) for answers in rows["foil"]} == {(" is",), (" is", " has")}
+def test_answers_may_be_one_or_several(tmp_path: Path) -> None:
+    several = line("The dogs") | {"clean_answer": [" are", " have"], "patch_answer": [" is", " has"]}
+    one = [line(f"The keys {i}") | {"candidates": [" is", " are"]} for i in range(9)]
+    task = folder_task(write(tmp_path / "mine", discovery=[*one, several], evaluation=[line("The cats")]))
+    pairs = task.pairs("discovery", 10, 1)
+    assert {pair.answers for pair in pairs} == {(" are",), (" are", " have")}
+    assert {pair.foils for pair in pairs} == {(" is",), (" is", " has")}
     for n in range(1, 10):
-        assert list(task.pairs("discovery", n, 1)) == list(rows)[:n]
-    found = {row["clean"]: row["candidates"] for row in rows}
-    assert found["The dogs"] == []
-    assert found["The keys 3"] == [" is", " are"]
+        assert task.pairs("discovery", n, 1) == pairs[:n]
+    found = {pair.clean: pair.candidates for pair in pairs}
+    assert found["The dogs"] == ()
+    assert found["The keys 3"] == (" is", " are")
 
 
 def test_a_prompt_with_any_of_an_earlier_splits_answers_is_left_out(tmp_path: Path) -> None:
@@ -151,38 +140,38 @@ def test_a_prompt_with_any_of_an_earlier_splits_answers_is_left_out(tmp_path: Pa
     again = [GOOD | {"clean_answer": [" have", " do"]}, GOOD | {"clean_answer": " do"}]
     task = folder_task(write(tmp_path / "mine", discovery=[both], evaluation=again))
     assert read_split(task.path, "evaluation")[1] == Report(1, 0, 1)
-    assert task.pairs("evaluation", 9, 0)["answer"][:] == [" do"]
+    assert [pair.answers for pair in task.pairs("evaluation", 9, 0)] == [(" do",)]
 
 
 def test_splits_are_those_whose_files_exist(tmp_path: Path) -> None:
-    folder = write(tmp_path / "mine", discovery=[GOOD], evaluation=[pair("The dogs")])
+    folder = write(tmp_path / "mine", discovery=[GOOD], evaluation=[line("The dogs")])
     assert folder_task(folder).splits == ("discovery", "evaluation")
-    write(folder, heldout_templates=[pair("Near them the keys"), GOOD, pair("The dogs")])
+    write(folder, heldout_templates=[line("Near them the keys"), GOOD, line("The dogs")])
     assert folder_task(folder).splits == ("discovery", "evaluation", "heldout_templates")
-    assert folder_task(folder).pairs("heldout_templates", 9, 0)["clean"][:] == ["Near them the keys"]
-    write(folder, heldout=[pair("Near them the keys")])
+    assert [pair.clean for pair in folder_task(folder).pairs("heldout_templates", 9, 0)] == ["Near them the keys"]
+    write(folder, heldout=[line("Near them the keys")])
     assert FolderTask(folder).splits == ("discovery", "evaluation", "heldout", "heldout_templates")
-    with pytest.raises(UserError, match=r"heldout_templates\.jsonl: every row stands in an earlier split"):
+    with pytest.raises(UserError, match=r"heldout_templates\.jsonl: every pair stands in an earlier split"):
         folder_task(folder)
 
 
 def test_clean_files_are_read_without_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    task = folder_task(write(tmp_path / "mine", discovery=[GOOD], evaluation=[pair("The dogs")]))
+    task = folder_task(write(tmp_path / "mine", discovery=[GOOD], evaluation=[line("The dogs")]))
     task.pairs("evaluation", 5, 0)
     assert caplog.records == []
 
 
 def test_a_split_that_is_all_in_discovery_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path / "mine", discovery=[GOOD], evaluation=[GOOD])
-    with pytest.raises(UserError, match=r"evaluation\.jsonl: every row stands in an earlier split"):
+    with pytest.raises(UserError, match=r"evaluation\.jsonl: every pair stands in an earlier split"):
         folder_task(folder)
 
 
 def test_blank_lines_line_ends_and_marks_are_harmless(tmp_path: Path) -> None:
-    folder = write(tmp_path / "mine", evaluation=[pair("The dogs")])
-    separated = json.dumps(pair("The\u2028keys"), ensure_ascii=False)
+    folder = write(tmp_path / "mine", evaluation=[line("The dogs")])
+    separated = json.dumps(line("The\u2028keys"), ensure_ascii=False)
     (folder / "discovery.jsonl").write_bytes(f"\ufeff\r\n{json.dumps(GOOD)}\r\n  \n{separated}".encode())
-    assert sorted(folder_task(folder).pairs("discovery", 9, 0)["clean"]) == ["The keys", "The\u2028keys"]
+    assert sorted(p.clean for p in folder_task(folder).pairs("discovery", 9, 0)) == ["The keys", "The\u2028keys"]
 
 
 def test_missing_files_name_what_is_wanted(tmp_path: Path) -> None:
@@ -191,7 +180,7 @@ def test_missing_files_name_what_is_wanted(tmp_path: Path) -> None:
     write(tmp_path, discovery=[GOOD])
     with pytest.raises(UserError, match=r"no file .*evaluation\.jsonl: .* holds discovery\.jsonl$"):
         folder_task(tmp_path)
-    write(tmp_path, evaluation=[pair("The dogs")])
+    write(tmp_path, evaluation=[line("The dogs")])
     with pytest.raises(UserError, match=r"no file .*heldout\.jsonl: .* holds discovery\.jsonl, evaluation\.jsonl$"):
         folder_task(tmp_path).pairs("heldout", 1, 0)
     with pytest.raises(UserError, match=r"unknown split 'test': valid: discovery, evaluation, heldout"):
@@ -201,41 +190,43 @@ def test_missing_files_name_what_is_wanted(tmp_path: Path) -> None:
 
 
 def test_a_malformed_heldout_is_found_when_the_folder_is_opened(tmp_path: Path) -> None:
-    folder = write(tmp_path, discovery=[GOOD], evaluation=[pair("The dogs")], heldout=[{"clean_prefix": "x"}])
-    with pytest.raises(UserError, match=r"heldout\.jsonl line 1: patch_prefix: Field required"):
+    folder = write(tmp_path, discovery=[GOOD], evaluation=[line("The dogs")], heldout=[{"clean_prefix": "x"}])
+    with pytest.raises(UserError, match=r"heldout\.jsonl line 1: patch_prefix is missing"):
         folder_task(folder)
 
 
 @pytest.mark.parametrize(
     ("bad", "told"),
     [
-        ({"patch_answer": 3}, "patch_answer: Input should be a valid string"),
-        ({"clean_prefix": ""}, "clean_prefix: String should have at least 1 character"),
-        ({"clean_prefix": None}, "clean_prefix: Input should be a valid string"),
-        ({"case": 1}, "case: Input should be a valid string"),
-        ({"patch_answer": " are"}, "patch_answer: must differ from clean_answer"),
-        ({"patch_answer": [" is", " are"]}, "patch_answer: must differ from clean_answer"),
-        ({"patch_answer": [" is", 3]}, "patch_answer: Input should be a valid string or a list of strings"),
-        ({"patch_answer": []}, "patch_answer: Input should be a valid string or a list of strings"),
-        ({"patch_answer": [" is", ""]}, "patch_answer: String should have at least 1 character"),
-        ({"candidates": " is"}, "candidates: Input should be a valid array"),
-        ({"candidates": [" is", " was"]}, "candidates: must hold clean_answer"),
-        ({"clean_spans": 1}, "clean_spans: Input should be a valid"),
-        ({"clean_spans": {"noun": [4]}}, "clean_spans: a span must be [start, end]"),
-        ({"clean_spans": {"noun": [4, "8"]}}, "clean_spans.0.end: Input should be a valid integer"),
-        ({"clean_spans": [{"name": "noun", "start": 4}]}, "clean_spans.0.end: Field required"),
-        ({"clean_spans": {"noun": [4, 9]}}, "clean_spans: must be non-empty [start, end] within the prefix"),
-        ({"clean_spans": {"noun": [-1, 2]}}, "clean_spans: must be non-empty [start, end] within the prefix"),
-        ({"clean_spans": {"noun": [4, 4]}}, "clean_spans: must be non-empty [start, end] within the prefix"),
-        ({"clean_spans": {"a": [0, 5], "b": [4, 8]}}, "clean_spans: must be non-empty [start, end] within"),
+        ({"patch_answer": 3}, "patch_answer: valid is a text or several, got 3"),
+        ({"clean_prefix": ""}, "clean_prefix: valid is a text that is not empty, got ''"),
+        ({"clean_prefix": None}, "clean_prefix: valid is a text that is not empty, got None"),
+        ({"case": 1}, "case: valid is a text, got 1"),
+        ({"patch_prefix": "The keys"}, "patch_prefix: must differ from the clean prompt, 'The keys'"),
+        ({"patch_answer": " are"}, "patch_answer: ' are' is an answer too"),
+        ({"patch_answer": [" is", " are"]}, "patch_answer: ' are' is an answer too"),
+        ({"patch_answer": [" is", 3]}, "patch_answer: valid is a text that is not empty, got 3"),
+        ({"patch_answer": []}, "patch_answer: valid is a text or several, got []"),
+        ({"patch_answer": [" is", ""]}, "patch_answer: valid is a text that is not empty, got ''"),
+        ({"candidates": 3}, "candidates: valid is a text or several, got 3"),
+        ({"candidates": [" is", " was"]}, "candidates: the answer ' are' is not among them"),
+        ({"clean_spans": 1}, "clean_spans: valid are several (name, start, end), got 1"),
+        ({"clean_spans": {"noun": [4]}}, "clean_spans: valid is (name, start, end), a text and two integers, got ("),
+        ({"clean_spans": {"noun": [4, "8"]}}, "clean_spans: valid is (name, start, end), a text and two integers"),
+        ({"clean_spans": {"noun": 4}}, "clean_spans: valid is (name, start, end), a text and two integers, got 4"),
+        ({"clean_spans": [{"name": "noun", "start": 4}]}, "clean_spans: valid is (name, start, end), a text and"),
+        ({"clean_spans": {"noun": [4, 9]}}, "clean_spans: 'noun' [4, 9] is no piece of a prompt of 8 characters"),
+        ({"clean_spans": {"noun": [-1, 2]}}, "clean_spans: 'noun' [-1, 2] is no piece"),
+        ({"clean_spans": {"noun": [4, 4]}}, "clean_spans: 'noun' [4, 4] is no piece"),
+        ({"clean_spans": {"a": [0, 5], "b": [4, 8]}}, "clean_spans: 'b' begins before 'a' ends: valid: reading order"),
         (
             {"clean_spans": [{"name": "a", "start": 0, "end": 3}, {"name": "a", "start": 4, "end": 8}]},
-            "clean_spans: a name stands twice",
+            "clean_spans: the name 'a' stands twice",
         ),
-        ({"clean_spans": {"noun": [4, 8]}}, "patch_spans: must have the names of clean_spans"),
+        ({"clean_spans": {"noun": [4, 8]}}, "patch_spans: valid are the names of clean_spans, ['noun'], got []"),
         (
             {"clean_spans": {"a": [0, 3], "b": [4, 8]}, "patch_spans": {"b": [0, 3], "a": [4, 7]}},
-            "patch_spans: must have the names of clean_spans, in the same reading order",
+            "patch_spans: valid are the names of clean_spans, ['a', 'b'], got ['b', 'a']",
         ),
     ],
 )
@@ -247,7 +238,7 @@ def test_a_bad_field_is_named_with_its_line(tmp_path: Path, bad: dict[str, Any],
 @pytest.mark.parametrize("field", GOOD)
 def test_a_missing_field_is_named_with_its_line(tmp_path: Path, field: str) -> None:
     record = {name: value for name, value in GOOD.items() if name != field}
-    assert refusal(tmp_path, json.dumps(record)).endswith(f"discovery.jsonl line 1: {field}: Field required")
+    assert refusal(tmp_path, json.dumps(record)).endswith(f"discovery.jsonl line 1: {field} is missing")
 
 
 @pytest.mark.parametrize(
@@ -255,8 +246,8 @@ def test_a_missing_field_is_named_with_its_line(tmp_path: Path, field: str) -> N
     [
         (b"", "discovery.jsonl is empty"),
         (b"\n \n", "discovery.jsonl is empty"),
-        (b"\n{'a': 1}", "discovery.jsonl line 2: the object: Invalid JSON"),
-        (b"[1]", "discovery.jsonl line 1: the object: Input should be an object"),
+        (b"\n{'a': 1}", "discovery.jsonl line 2: invalid JSON"),
+        (b"[1]", "discovery.jsonl line 1: valid is an object with the fields"),
         (b"{}\n{\xff}", "discovery.jsonl line 2: not UTF-8"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Tasks mapped from datasets: rows against rows written by hand, what is left out, and one-line refusals."""
+"""Tasks mapped from datasets: pairs against pairs written by hand, what is left out, and one-line refusals."""
 
 import csv
 import json
@@ -16,10 +16,10 @@ import yaml
 
 from basisbench.errors import UserError
 from basisbench.shipped_tasks import presets
-from basisbench.shipped_tasks.sva import NOUNPP
 from basisbench.tasks.load import load_task
 from basisbench.tasks.mapped import MappedTask, mapped_task
 from basisbench.tasks.mapping import MappingError, Place, build, parse, parse_place, value_at
+from basisbench.tasks.pair import Pair
 from basisbench.tasks.task import Task
 from basisbench.values import Split
 
@@ -57,6 +57,10 @@ def make(folder: Path, train: list[Record], **changes: object) -> MappedTask:
     lines(folder / "data" / "train.jsonl", train)
     lines(folder / "data" / "validation.jsonl", [row("The dogs")])
     return mapped_task(task_file(folder, **changes))
+
+
+def prompts(task: Task, split: Split = "discovery") -> list[str]:
+    return [pair.clean for pair in task.pairs(split, 99, 0)]
 
 
 def refusal(act: Callable[[], object]) -> str:
@@ -178,42 +182,19 @@ def test_rows_against_rows_written_by_hand(tmp_path: Path) -> None:
         {"prompt": "six", "other": {"prompt": "ten", "key": 0}, "choices": ["u", "v", "w"], "key": 2, "kind": 8},
     ]
     task: Task = make(tmp_path, records, columns=columns)
-    found = sorted(task.pairs("discovery", 9, 0), key=lambda mapped: str(mapped["case"]))
+    found = sorted(task.pairs("discovery", 9, 0), key=lambda pair: pair.case)
     assert found == [
-        {
-            "clean": "Q: one A:",
-            "corrupt": "Q: two A:",
-            "answer": " x",
-            "foil": " y",
-            "case": "7",
-            "clean_spans": [],
-            "corrupt_spans": [],
-            "candidates": [" x", " y"],
-        },
-        {
-            "clean": "Q: six A:",
-            "corrupt": "Q: ten A:",
-            "answer": " w",
-            "foil": " u",
-            "case": "8",
-            "clean_spans": [],
-            "corrupt_spans": [],
-            "candidates": [" u", " v", " w"],
-        },
+        Pair("Q: one A:", "Q: two A:", " x", " y", "7", [" x", " y"]),
+        Pair("Q: six A:", "Q: ten A:", " w", " u", "8", [" u", " v", " w"]),
     ]
     assert (task.name, task.description, task.splits) == ("mine/task", "pairs of mine", ("discovery", "evaluation"))
-
-
-def test_columns_are_those_of_a_built_in_task(tmp_path: Path) -> None:
-    task = make(tmp_path, [row("The keys")])
-    assert task.pairs("discovery", 1, 0).features == NOUNPP.pairs("discovery", 1, 0).features
 
 
 def test_answers_may_be_several(tmp_path: Path) -> None:
     columns = SETTINGS["columns"] | {"answer": ["good", "have"], "foil": "bads"}
     task = make(tmp_path, [row("The keys", have=" have", bads=[" is", " has"])], columns=columns)
     (found,) = task.pairs("discovery", 1, 0)
-    assert (found["answer"], found["foil"]) == ([" are", " have"], [" is", " has"])
+    assert (found.answers, found.foils) == ((" are", " have"), (" is", " has"))
 
 
 def test_a_space_that_ends_both_prompts_goes_to_the_answers(tmp_path: Path) -> None:
@@ -221,11 +202,9 @@ def test_a_space_that_ends_both_prompts_goes_to_the_answers(tmp_path: Path) -> N
     both = row("1 + 1 = ", other={"prompt": "1 + 2 = "}, good=2, bad=3)
     one = row("1 + 3 = ", other={"prompt": "1 + 2 ="}, good=4, bad=3)
     task = make(tmp_path, [both, one], columns=columns)
-    found = {mapped["clean"]: mapped for mapped in task.pairs("discovery", 9, 0)}
-    moved, kept = found["1 + 1 ="], found["1 + 3 = "]
-    assert (moved["corrupt"], moved["answer"], moved["foil"]) == ("1 + 2 =", " 2", " 3")
-    assert moved["candidates"] == [" 2", " 3"]
-    assert (kept["corrupt"], kept["answer"], kept["candidates"]) == ("1 + 2 =", "4", ["4", "3"])
+    found = {pair.clean: pair for pair in task.pairs("discovery", 9, 0)}
+    assert found["1 + 1 ="] == Pair("1 + 1 =", "1 + 2 =", " 2", " 3", candidates=[" 2", " 3"])
+    assert found["1 + 3 = "] == Pair("1 + 3 = ", "1 + 2 =", "4", "3", candidates=["4", "3"])
 
 
 def test_rows_are_chosen_by_value_and_by_presence(tmp_path: Path) -> None:
@@ -240,7 +219,7 @@ def test_rows_are_chosen_by_value_and_by_presence(tmp_path: Path) -> None:
     ]
     where = {"sign": "+", "digits": [1, 2]}
     task = make(tmp_path, records, where=where, present=["other.prompt"])
-    assert sorted(task.pairs("discovery", 9, 0)["clean"]) == ["a", "f"]
+    assert sorted(prompts(task)) == ["a", "f"]
     lines(tmp_path / "data" / "validation.jsonl", [row("x", sign="-", digits=1)])
     assert "evaluation: no row is left" in refusal(lambda: task.pairs("evaluation", 1, 0))
 
@@ -249,12 +228,12 @@ def test_rows_are_a_prefix_of_the_order_of_the_seed(tmp_path: Path) -> None:
     columns = SETTINGS["columns"] | {"answer": "goods"}
     records = [row(f"The keys {i}", goods=[" are"] if i else [" are", " have"]) for i in range(40)]
     task = make(tmp_path, records, columns=columns)
-    everything = list(task.pairs("discovery", 1000, 5))
-    assert sorted(mapped["clean"] for mapped in everything) == sorted(record["prompt"] for record in records)
-    assert [mapped["clean"] for mapped in everything] != [record["prompt"] for record in records]
+    everything = task.pairs("discovery", 1000, 5)
+    assert sorted(pair.clean for pair in everything) == sorted(record["prompt"] for record in records)
+    assert [pair.clean for pair in everything] != [record["prompt"] for record in records]
     for n in (1, 2, 17, 39):
-        assert list(task.pairs("discovery", n, 5)) == everything[:n]
-    assert list(task.pairs("discovery", 1000, 6)) != everything
+        assert task.pairs("discovery", n, 5) == everything[:n]
+    assert task.pairs("discovery", 1000, 6) != everything
 
 
 def test_repeats_leaks_and_foils_that_answer_are_left_out_and_counted(
@@ -265,14 +244,14 @@ def test_repeats_leaks_and_foils_that_answer_are_left_out_and_counted(
         tmp_path / "data" / "validation.jsonl",
         [row("a", other={"prompt": "else"}), row("a", good=" do"), row("c"), row("d"), row("d")],
     )
-    assert sorted(task.pairs("discovery", 9, 0)["clean"]) == ["a", "b"]
+    assert sorted(prompts(task)) == ["a", "b"]
     found = task.pairs("evaluation", 9, 0)
-    assert sorted(zip(found["clean"], found["answer"], strict=True)) == [("a", " do"), ("c", " are"), ("d", " are")]
+    assert sorted((pair.clean, *pair.answers) for pair in found) == [("a", " do"), ("c", " are"), ("d", " are")]
     assert [(logged.name, logged.levelno) for logged in caplog.records] == [("basisbench", logging.WARNING)] * 3
     assert [logged.getMessage() for logged in caplog.records] == [
         "mine/task, discovery: left out 1 rows whose answer is the foil",
-        "mine/task, discovery: left out 1 repeated rows and 0 that stand in an earlier split; 2 rows remain",
-        "mine/task, evaluation: left out 1 repeated rows and 1 that stand in an earlier split; 3 rows remain",
+        "mine/task, discovery: left out 1 repeated pairs and 0 that stand in an earlier split; 2 pairs remain",
+        "mine/task, evaluation: left out 1 repeated pairs and 1 that stand in an earlier split; 3 pairs remain",
     ]
 
 
@@ -296,7 +275,7 @@ def test_data_files_of_every_format_and_layout(tmp_path: Path) -> None:
     def held(source: str, discovery: str, config: str | None = None) -> list[str]:
         splits = {"discovery": discovery, "evaluation": "train"}
         task = mapped_task(task_file(tmp_path, source=source, splits=splits, columns=columns, config=config))
-        return sorted(name.removeprefix("The keys ") for name in task.pairs("discovery", 99, 0)["clean"])
+        return sorted(name.removeprefix("The keys ") for name in prompts(task))
 
     assert held("./data", "some.jsonl") == held("data", "some") == held("data/some.jsonl", "train") == ["0", "1"]
     assert held("./data/some.jsonl", "train[50%:]") == held("data", "some[1:]") == ["1"]
@@ -308,7 +287,7 @@ def test_data_files_of_every_format_and_layout(tmp_path: Path) -> None:
 
 def test_load_task_takes_a_yaml_file(tmp_path: Path) -> None:
     make(tmp_path, [row("The keys")])
-    assert load_task(str(tmp_path / "task.yaml")).pairs("discovery", 1, 0)["clean"][:] == ["The keys"]
+    assert prompts(load_task(str(tmp_path / "task.yaml"))) == ["The keys"]
     assert "cannot read" in refusal(lambda: load_task(str(tmp_path / "none.yml")))
     assert refusal(lambda: load_task("no/such")).endswith("evaluation.jsonl, or a .yaml file")
 
@@ -350,7 +329,7 @@ def test_a_bad_file_is_refused_before_anything_is_loaded(tmp_path: Path, changes
         ({}, {"clean": "other"}, "clean: 'other' is a structure: valid: text or an integer"),
         ({}, {"case": "share"}, "case: 'share' is a number: valid: text or an integer"),
         ({}, {"foil": "other.promt"}, "foil: 'other.promt': unknown field 'promt': did you mean 'prompt'?"),
-        ({"good": " do"}, {"candidates": "all"}, "answer: ' do' is not among the candidates"),
+        ({"good": " do"}, {"candidates": "all"}, "candidates: the answer ' do' is not among them"),
     ],
 )
 def test_a_row_that_does_not_fit_is_named(tmp_path: Path, second: Record, changes: Record, told: str) -> None:
@@ -439,8 +418,8 @@ def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, record: C
         lines(folder / "mib-bench" / name / f"{split}.jsonl", [record(2 * first), record(2 * first + 1)])
 
 
-def by_prompt(task: MappedTask, split: Split) -> dict[str, Record]:
-    return {mapped["clean"]: mapped for mapped in task.pairs(split, 99, 0)}
+def by_prompt(task: MappedTask, split: Split) -> dict[str, Pair]:
+    return {pair.clean: pair for pair in task.pairs(split, 99, 0)}
 
 
 def test_mib_ioi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,26 +440,22 @@ def test_mib_ioi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(tmp_path, monkeypatch, "ioi", record)
     assert presets.MIB_IOI.splits == ("discovery", "evaluation", "heldout")
     assert by_prompt(presets.preset("mib_ioi"), "evaluation") == {
-        "Then, Dan and Cleo had lunch. Dan gave a ring to": {
-            "clean": "Then, Dan and Cleo had lunch. Dan gave a ring to",
-            "corrupt": "Then, Dan and Cleo had lunch. Cleo gave a ring to",
-            "answer": " Cleo",
-            "foil": " Dan",
-            "case": "Then, {name_A} and {name_B} had lunch. {name_C} gave a {object} to",
-            "clean_spans": [],
-            "corrupt_spans": [],
-            "candidates": [" Cleo", " Dan"],
-        },
-        "Then, Eve and Dan had lunch. Eve gave a ring to": {
-            "clean": "Then, Eve and Dan had lunch. Eve gave a ring to",
-            "corrupt": "Then, Eve and Dan had lunch. Dan gave a ring to",
-            "answer": " Dan",
-            "foil": " Eve",
-            "case": "Then, {name_A} and {name_B} had lunch. {name_C} gave a {object} to",
-            "clean_spans": [],
-            "corrupt_spans": [],
-            "candidates": [" Dan", " Eve"],
-        },
+        "Then, Dan and Cleo had lunch. Dan gave a ring to": Pair(
+            "Then, Dan and Cleo had lunch. Dan gave a ring to",
+            "Then, Dan and Cleo had lunch. Cleo gave a ring to",
+            " Cleo",
+            " Dan",
+            "Then, {name_A} and {name_B} had lunch. {name_C} gave a {object} to",
+            [" Cleo", " Dan"],
+        ),
+        "Then, Eve and Dan had lunch. Eve gave a ring to": Pair(
+            "Then, Eve and Dan had lunch. Eve gave a ring to",
+            "Then, Eve and Dan had lunch. Dan gave a ring to",
+            " Dan",
+            " Eve",
+            "Then, {name_A} and {name_B} had lunch. {name_C} gave a {object} to",
+            [" Dan", " Eve"],
+        ),
     }
 
 
@@ -504,9 +479,9 @@ def test_mib_multiple_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, na
     found = by_prompt(presets.preset(f"mib_{name}"), "evaluation")
     assert sorted(found) == [f"Which {i}?\nA. red\nB. blue\nC. grey\nD. pink\nAnswer:" for i in (2, 3)]
     third = found["Which 2?\nA. red\nB. blue\nC. grey\nD. pink\nAnswer:"]
-    assert third["corrupt"] == "Which 2?\n1. red\n2. blue\n3. grey\n4. pink\nAnswer:"
-    assert (third["answer"], third["foil"]) == (" C", " 3")
-    assert third["candidates"] == [" A", " B", " C", " D"]
+    assert third.corrupt == "Which 2?\n1. red\n2. blue\n3. grey\n4. pink\nAnswer:"
+    assert (third.answers, third.foils) == ((" C",), (" 3",))
+    assert third.candidates == (" A", " B", " C", " D")
 
 
 @pytest.mark.parametrize(("name", "sign"), [("addition", "+"), ("subtraction", "-")])
@@ -529,11 +504,9 @@ def test_mib_arithmetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: s
     task = presets.preset(f"mib_arithmetic_{name}")
     assert len(task.pairs("discovery", 9, 0)) == 2
     for split, i in (("evaluation", 3), ("heldout", 5)):
-        (found,) = task.pairs(split, 9, 0)  # type: ignore[arg-type]
-        assert found["clean"] == f"Q: How much is {i} and 20? A:"
-        assert found["corrupt"] == f"Q: How much is {i} and 31? A:"
-        assert (found["answer"], found["foil"]) == (f" {20 + i}", f" {31 + i}")
-        assert (found["candidates"], found["case"]) == ([], "Q: How much is {} and {}? A: ")
+        clean, corrupt = (f"Q: How much is {i} and {other}? A:" for other in (20, 31))
+        expected = Pair(clean, corrupt, f" {20 + i}", f" {31 + i}", "Q: How much is {} and {}? A: ")
+        assert task.pairs(split, 9, 0) == [expected]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["simple", "nounpp", "rc", "within_rc"])
@@ -554,10 +527,8 @@ def test_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> No
     monkeypatch.delenv("BASISBENCH_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     task = presets.preset(f"marks_{name}")
-    assert task.pairs("discovery", 9, 0)["clean"][:] == [f"The {name} cats"]
-    (found,) = task.pairs("evaluation", 9, 0)
-    assert (found["clean"], found["corrupt"]) == (f"The {name} dogs", f"The {name} dog")
-    assert (found["answer"], found["foil"], found["case"]) == (" are", " is", "plural")
+    assert prompts(task) == [f"The {name} cats"]
+    assert task.pairs("evaluation", 9, 0) == [Pair(f"The {name} dogs", f"The {name} dog", " are", " is", "plural")]
 
 
 def test_a_preset_whose_data_are_not_there_says_where_they_may_be(

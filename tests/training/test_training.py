@@ -535,8 +535,8 @@ def test_prompts_are_discovery_rows_only(words: Path, tokenizer: PreTrainedToken
     from basisbench.shipped_tasks.sva import SIMPLE
 
     found = set(text.prompts("sva/simple", 400, 0).splitlines())
-    rows = {split: SIMPLE.pairs(split, 5000, 0) for split in ("discovery", "evaluation", "heldout")}
-    prompts = {split: {f"{row['clean']}{row['answer']}" for row in found} for split, found in rows.items()}
+    pairs = {split: SIMPLE.pairs(split, 5000, 0) for split in ("discovery", "evaluation", "heldout")}
+    prompts = {split: {pair.clean + pair.answers[0] for pair in found} for split, found in pairs.items()}
     assert found
     assert found <= prompts["discovery"]
     assert not found & (prompts["evaluation"] | prompts["heldout"])

@@ -2,14 +2,14 @@
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -21,7 +21,8 @@ from basisbench.circuits.splice import Splice
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model, Start
 from basisbench.models.sites import Site
-from basisbench.prompts.prompt_set import PLAIN, PromptSet, Scoring, encode, usable_rows
+from basisbench.prompts.prompt_set import PLAIN, PromptSet, Scoring, encode, usable_pairs
+from basisbench.tasks.pair import Pair, Span
 
 VOCABULARY = 50
 
@@ -77,10 +78,10 @@ def randomised(config: transformers.PretrainedConfig, seed: int = 0) -> PreTrain
     return hf
 
 
-def pair_rows(count: int = 6, lengths: tuple[int, ...] = (5,), seed: int = 0) -> list[dict[str, object]]:
+def pair_rows(count: int = 6, lengths: tuple[int, ...] = (5,), seed: int = 0) -> list[Pair]:
     """Random pairs that differ in their second word, with a span over it; the first word is always w3."""
     draw = random.Random(seed)
-    rows: list[dict[str, object]] = []
+    pairs = []
     for index in range(count):
         words = [f"w{draw.randrange(3, VOCABULARY)}" for _ in range(lengths[index % len(lengths)])]
         words[0] = "w3"
@@ -88,34 +89,38 @@ def pair_rows(count: int = 6, lengths: tuple[int, ...] = (5,), seed: int = 0) ->
         if other == words:
             other[1] = "w4" if words[1] != "w4" else "w5"
         answer, foil = draw.sample(range(3, VOCABULARY), 2)
-        rows.append(
-            {
-                "clean": " ".join(words),
-                "corrupt": " ".join(other),
-                "answer": f" w{answer}",
-                "foil": f" w{foil}",
-                "case": "random",
-                "clean_spans": [{"name": "subject", "start": 3, "end": 3 + len(words[1])}],
-                "corrupt_spans": [{"name": "subject", "start": 3, "end": 3 + len(other[1])}],
-            }
-        )
-    return rows
+        spans = [[Span("subject", 3, 3 + len(side[1]))] for side in (words, other)]
+        pairs.append(Pair(" ".join(words), " ".join(other), f" w{answer}", f" w{foil}", "random", (), *spans))
+    return pairs
 
 
-def write_task(folder: Path, **splits: list[dict[str, object]]) -> Path:
-    """Write rows as a task folder, without their spans."""
-    fields = {"clean_prefix": "clean", "patch_prefix": "corrupt", "clean_answer": "answer", "patch_answer": "foil"}
+def altered(pair: Pair, **values: Any) -> Pair:
+    """The pair with other values in some fields."""
+    return replace(pair, **values)
+
+
+def only(texts: Sequence[str]) -> str:
+    """The one text among answers or foils."""
+    (text,) = texts
+    return text
+
+
+def write_task(folder: Path, **splits: Sequence[Pair]) -> Path:
+    """Write pairs as a task folder, without their spans."""
     folder.mkdir(parents=True, exist_ok=True)
-    for split, rows in splits.items():
-        lines = [json.dumps({theirs: row[ours] for theirs, ours in fields.items()}) + "\n" for row in rows]
-        (folder / f"{split}.jsonl").write_text("".join(lines), "utf-8")
+    for split, pairs in splits.items():
+        lines = [
+            {"clean_prefix": p.clean, "patch_prefix": p.corrupt, "clean_answer": p.answers, "patch_answer": p.foils}
+            for p in pairs
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     return folder
 
 
-def prompt_set(model: Model, rows: Sequence[Mapping[str, object]], scoring: Scoring = PLAIN) -> PromptSet:
-    """Encode rows; all must be usable."""
-    prompts = encode(*usable_rows(Dataset.from_list(list(rows)), model, scoring), model, scoring)
-    assert prompts.n_pairs == len(rows), prompts.usage
+def prompt_set(model: Model, pairs: Sequence[Pair], scoring: Scoring = PLAIN) -> PromptSet:
+    """Encode pairs; all must be usable."""
+    prompts = encode(*usable_pairs(pairs, model, scoring), model, scoring)
+    assert prompts.n_pairs == len(pairs), prompts.usage
     return prompts
 
 
