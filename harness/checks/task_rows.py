@@ -15,7 +15,7 @@ from datasets import Dataset
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from basisbench.checks.findings import Finding, Problem, broken, shown, warning
-from basisbench.errors import UserError, unknown_name
+from basisbench.errors import UserError, first_fault, unknown_name
 from basisbench.tasks.task import Task
 from basisbench.values import Split
 
@@ -166,9 +166,8 @@ def _pair(record: Mapping[str, Any], number: int) -> Pair:
     try:
         row = _Record.model_validate(record)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        column = ".".join(map(str, first["loc"]))
-        raise ValueError(f"row {number}: {column}: {first['msg']}") from error
+        fault = first_fault(error)
+        raise ValueError(f"row {number}: {fault.place}: {fault.words}") from error
     if both := set(row.answer) & set(row.foil):
         raise ValueError(f"row {number}: {shown(min(both))} is answer and foil")
     if row.clean == row.corrupt:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from datasets import Dataset
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, StringConstraints, ValidationError
 
-from basisbench.errors import UserError, unknown_name
+from basisbench.errors import UserError, first_fault, unknown_name
 from basisbench.tasks.foreign_rows import SPLITS, Report, Row, draw, separate, texts, warn
 from basisbench.values import Split
 
@@ -115,10 +115,8 @@ def _parse(line: str, where: str) -> Row:
     try:
         record = _Record.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the object"
-        message = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{where}: {field}: {message}") from error
+        fault = first_fault(error)
+        raise UserError(f"{where}: {fault.place or 'the object'}: {fault.words}") from error
     clean_spans = _in_order(record.clean_spans, record.clean_prefix, f"{where}: clean_spans")
     corrupt_spans = _in_order(record.patch_spans, record.patch_prefix, f"{where}: patch_spans")
     if [span["name"] for span in clean_spans] != [span["name"] for span in corrupt_spans]:

