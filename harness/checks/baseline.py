@@ -22,6 +22,7 @@ from basisbench.settings import ModelConfig, Names
 from basisbench.tasks.load import load_task, tasks_at_hand
 from basisbench.tasks.task import Task
 from basisbench.values import Answers, Count, Line, Size, Split
+from basisbench.writing import markdown_table
 
 LEAST_ACCURACY = 0.75
 LEAST_PAIRS = 20
@@ -168,5 +169,4 @@ def baseline_table(baseline: Baseline) -> Table:
 
 def baseline_markdown(baseline: Baseline) -> str:
     """The report as a Markdown table."""
-    lines = [HEADER, ["---"] * len(HEADER), *_rows(baseline)]
-    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
+    return markdown_table(HEADER, _rows(baseline))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from basisbench.errors import printable
 from basisbench.results.schema import Cell
-from basisbench.results.tables import compact
+from basisbench.writing import compact
 
 QUESTION = (
     *("model", "split", "metric", "answers", "chat", "require_correct"),

@@ -8,6 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from basisbench import writing
 from basisbench.results.schema import Interval, Result
 from basisbench.values import Number
 
@@ -59,11 +60,8 @@ def _natural_width(table: Table) -> int:
 
 def markdown_table(results: Sequence[Result]) -> str:
     """Return the comparison of `results` as a Markdown table, with the cells of `results_table`."""
-    header, rows = _comparison(results)
-    alignment = ["---:" if name in NUMERIC else "---" for name in header]
-    escaped = ([cell.replace("|", "\\|") for cell in row] for row in rows)
-    lines = (f"| {' | '.join(line)} |" for line in (header, alignment, *escaped))
-    return "\n".join((*lines, "", shared_settings(results), ""))
+    table = writing.markdown_table(*_comparison(results), NUMERIC)
+    return f"{table}\n{writing.markdown_text(shared_settings(results))}\n"
 
 
 def result_detail(result: Result) -> RenderableType:
@@ -107,14 +105,6 @@ def flags(result: Result) -> list[str]:
         "one pair, no interval": result.data.evaluation.usable == 1,
     }
     return [flag for flag, holds in found.items() if holds]
-
-
-def compact(count: float) -> str:
-    """Return a count in at most three digits and a unit: 7, 300, 1.2k, 46.1k, 1.3M."""
-    for size, unit in ((1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:.3g}{unit}"
-    return f"{count:.0f}"
 
 
 def _comparison(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
@@ -208,4 +198,4 @@ def _number(number: Number, total_nodes: int | None = None) -> str:
         return "-"
     if total_nodes is None:
         return f"{number:z.2f}"  # z: no -0.00
-    return "all" if number == total_nodes else compact(number)
+    return "all" if number == total_nodes else writing.compact(number)
