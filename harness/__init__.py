@@ -10,6 +10,7 @@ Names are imported when first used, so that `import basisbench` is quick.
 """
 
 import importlib
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from basisbench.results.tables import markdown_table, results_table
     from basisbench.tasks.load import load_task
     from basisbench.tasks.pair import Pair, Span
+
+    __version__: str
 
 _HOMES = {
     "Basis": "basisbench.bases.basis",
@@ -75,6 +78,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return version("basisbench")
     if name not in _HOMES:
         raise AttributeError(f"module 'basisbench' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)

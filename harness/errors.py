@@ -1,13 +1,20 @@
-"""The one exception that a user sees as a single line."""
+"""The one exception that a user sees as a single line, and how such lines are made."""
+
+from __future__ import annotations
 
 import difflib
 import textwrap
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 LISTED = 240
 """Characters of a list of valid names beside the nearest one."""
-LONGEST = 400
-"""Characters of what another's error says."""
+MOST_WORDS = 400
+"""Characters of what is wrong with a file, and of the name of a field."""
 
 
 class UserError(Exception):
@@ -25,7 +32,33 @@ def printable(text: str) -> str:
 
 def said(error: BaseException) -> str:
     """All that an error of another library says, in one line: its kind if it says nothing."""
-    return printable(" ".join(str(error).split())[:LONGEST]) or type(error).__name__
+    return printable(" ".join(str(error).split())[:MOST_WORDS]) or type(error).__name__
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first thing that is wrong with data: its place in it (empty: the whole), and what, on one line.
+
+    Both can hold what a file says; they are printable and not long.
+    """
+
+    path: tuple[str, ...]
+    words: str
+
+    @property
+    def place(self) -> str:
+        """The path with dots: the field of a field."""
+        return ".".join(self.path)
+
+    def __str__(self) -> str:
+        return f"field {self.place}: {self.words}" if self.path else self.words
+
+
+def first_fault(error: ValidationError) -> Fault:
+    """Return the first thing that a validation found wrong."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path = (printable(str(part))[:MOST_WORDS] for part in first["loc"])
+    return Fault(tuple(path), " ".join(printable(first["msg"].removeprefix("Value error, ")).split())[:MOST_WORDS])
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:

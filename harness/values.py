@@ -36,3 +36,7 @@ Answers = Literal["first", "whole"]
 
 Split = Literal["discovery", "evaluation", "heldout", "heldout_templates"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+EvaluationSplit = Literal["evaluation", "heldout", "heldout_templates"]
+"""Splits that a result is evaluated on: never that which its nodes were scored on."""
+
+DictionaryKind = Literal["sae", "transcoder"]

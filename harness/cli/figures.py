@@ -27,7 +27,7 @@ def figures(
     tasks: Annotated[str, typer.Option(help="Results of these tasks only.")] = "",
     bases: Annotated[str, typer.Option(help="Results of these bases only.")] = "",
     methods: Annotated[str, typer.Option(help="Results of these methods only.")] = "",
-    k: Annotated[int, typer.Option("-k", "--k", help="Nodes of the circuits in overlaps and profiles.")] = 100,
+    nodes: Annotated[int, typer.Option(help="Nodes of the circuits in overlaps and profiles.")] = 100,
 ) -> None:
     """Draw results: curves, nodes to a threshold, overlaps, profiles, agreement, cost (PDF, SVG, PNG, CSV)."""
     from basisbench.figures import choose_style, compare, make_figures, read_folders
@@ -42,7 +42,7 @@ def figures(
     kept = reading.only(names(tasks), names(bases), names(methods))
     comparison = compare(kept.results, kept.ranking)
     command = shlex.join(["basisbench", *sys.argv[1:]])
-    report = make_figures(comparison, out, style=chosen, only=names(only), k=k, command=command)
+    report = make_figures(comparison, out, style=chosen, only=names(only), k=nodes, command=command)
     for path in report.written:
         typer.echo(f"{'numbers' if path.suffix == '.csv' else 'figure'}: {path}")
     for name, note in report.notes.items():

@@ -14,7 +14,6 @@ from matplotlib.transforms import ScaledTranslation
 from basisbench.figures.panels import (
     Drawing,
     Row,
-    Value,
     basis_handles,
     captioned,
     dress_y,
@@ -36,6 +35,7 @@ from basisbench.figures.series import (
 from basisbench.figures.style import INK, Look, Style, short
 from basisbench.measures.statistics import Band
 from basisbench.results.schema import Result
+from basisbench.writing import Value
 
 Fill = Literal["full", "none", "left", "top", "right", "bottom"]
 FILLS: tuple[Fill, ...] = ("full", "none", "left", "top", "right", "bottom")

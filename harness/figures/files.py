@@ -1,23 +1,19 @@
 """Figures and tables as files: PDF, SVG and PNG that say how they were made, and CSV; equal results, equal bytes."""
 
-import csv
 from collections.abc import Iterable, Sequence
-from io import BytesIO, StringIO
-from math import isnan
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
 from matplotlib.figure import Figure
 
 from basisbench.cache import write_atomically
-from basisbench.figures.panels import Value
+from basisbench.writing import Value, csv_table
 
 Format = Literal["pdf", "svg", "png"]
 FORMATS: tuple[Format, ...] = ("pdf", "svg", "png")
 PNG_DPI = {"screen": 200, "paper": 300}
 MAKER = "basisbench"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
 
 
 def write_figure(
@@ -45,18 +41,8 @@ def write_figure(
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
-    """Write a CSV: numbers in full, nothing where one is not defined, and no text that a spreadsheet would run."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    write_atomically(path, text.getvalue().encode())
-
-
-def _cell(value: Value) -> Value:
-    if isinstance(value, float) and isnan(value):
-        return None
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    """Write a CSV (`writing.csv_table`); raises UserError if it cannot."""
+    write_atomically(path, csv_table(header, rows).encode())
 
 
 def _printable(text: str) -> str:

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from basisbench.figures.panels import Drawing, Value, captioned, clean, finish, log_counts, new_figure
+from basisbench.figures.panels import Drawing, captioned, clean, finish, log_counts, new_figure
 from basisbench.figures.series import Comparison, LeftOutError, Panel, Series, spread_of
 from basisbench.figures.style import INK, PALE_INK, Look, Style, short
 from basisbench.measures.statistics import THRESHOLDS
 from basisbench.results.schema import Interval, Result
-from basisbench.results.tables import compact
+from basisbench.writing import Value, compact
 
 HATCHES = (None, "/////", ".....", "xxxxx", "-----", "|||||", "+++++", "ooooo")
 BEYOND = 4.0

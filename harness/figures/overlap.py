@@ -10,10 +10,11 @@ import numpy as np
 
 from basisbench.figures.circuits import Node, jaccard, nodes_of, units_of
 from basisbench.figures.heatmaps import heatmaps
-from basisbench.figures.panels import Drawing, Value, captioned
+from basisbench.figures.panels import Drawing, captioned
 from basisbench.figures.series import Comparison, LeftOutError, Series
 from basisbench.figures.style import Style
 from basisbench.measures.metrics import Floats
+from basisbench.writing import Value
 
 SUMMARY = ("k", "jaccard", "jaccard_low", "jaccard_high", "seeds")
 Pairs = dict[tuple[Series, Series], list[float]]

@@ -20,12 +20,11 @@ from basisbench.figures.series import Comparison, LeftOutError, Panel
 from basisbench.figures.style import GRID, INK, PALE_INK, Look, Style, short
 from basisbench.measures.metrics import Floats
 from basisbench.measures.statistics import Band
-from basisbench.results.tables import compact
+from basisbench.writing import Value, compact
 
 MOST_PANELS = 72
 MOST_MARKED = 25
 """Points of a line that each get a marker."""
-Value = str | int | float | None
 
 
 @dataclass(frozen=True)

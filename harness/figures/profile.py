@@ -3,11 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from basisbench.figures.panels import Drawing, Line, Row, Value, captioned, lined
+from basisbench.figures.panels import Drawing, Line, Row, captioned, lined
 from basisbench.figures.series import Comparison, LeftOutError, Series, over_seeds
 from basisbench.figures.style import Style
 from basisbench.measures.statistics import Band
 from basisbench.results.files import RankingArrays
+from basisbench.writing import Value
 
 PLACES = ("layer", "position")
 MOST_PLACES = 4096

@@ -3,15 +3,13 @@
 Markdown and LaTeX are for readers and rounded; CSV and JSON hold every number unrounded with its interval.
 """
 
-import csv
-import io
-import re
 from collections.abc import Callable, Iterator
 
 from basisbench.leaderboard.board import STATISTICS, Comparison, Leaderboard, Measures, Row, to_json
-from basisbench.leaderboard.texts import Grid, caption, overall_grid, setting_names, size_grid, task_grid
+from basisbench.leaderboard.texts import caption, overall_grid, setting_names, size_grid, task_grid
 from basisbench.results.schema import Interval
 from basisbench.values import Number
+from basisbench.writing import Value, csv_table, markdown_table, markdown_text
 
 LATEX_ESCAPES = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -22,17 +20,15 @@ LATEX_ESCAPES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
 }
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-Cell = str | int | float | None
 
 
 def markdown(board: Leaderboard) -> str:
     """Return the board for GitHub: the answer, the table over all tasks and one of each statistic by task."""
     grids = [overall_grid(board), *(task_grid(board, by) for by in STATISTICS), size_grid(board)]
-    parts = [f"**{_markdown_text(headline.sentence)}**" for headline in board.headlines]
+    parts = [f"**{markdown_text(headline.sentence)}**" for headline in board.headlines]
     for grid in grids:
-        parts += [f"### {_markdown_text(grid.title)}", _markdown_table(grid)]
-    return "\n\n".join([*parts, *map(_markdown_text, caption(board))]) + "\n"
+        parts += [f"### {markdown_text(grid.title)}", markdown_table(grid.header, grid.rows, grid.numeric).rstrip()]
+    return "\n\n".join([*parts, *map(markdown_text, caption(board))]) + "\n"
 
 
 def latex(board: Leaderboard) -> str:
@@ -53,13 +49,10 @@ def latex(board: Leaderboard) -> str:
 
 def comma_separated(board: Leaderboard) -> str:
     """Return the board as CSV: a line for each row over all tasks (scope "overall") and on each task."""
-    out = io.StringIO()
     settings = setting_names(board)
     lines = [line for row in board.rows for line in _csv_lines(row, settings)]
-    writer = csv.DictWriter(out, fieldnames=list(lines[0]) if lines else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _csv_cell(value) for name, value in line.items()} for line in lines)
-    return out.getvalue()
+    names = list(lines[0]) if lines else []
+    return csv_table(names, [[line.get(name) for name in names] for line in lines])
 
 
 FORMATS: dict[str, Callable[[Leaderboard], str]] = {
@@ -71,16 +64,6 @@ FORMATS: dict[str, Callable[[Leaderboard], str]] = {
 SUFFIXES = {".md": "md", ".csv": "csv", ".tex": "latex", ".json": "json"}
 
 
-def _markdown_text(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", text)
-
-
-def _markdown_table(grid: Grid) -> str:
-    alignment = ["---:" if name in grid.numeric else "---" for name in grid.header]
-    lines = [list(map(_markdown_text, grid.header)), alignment, *(list(map(_markdown_text, row)) for row in grid.rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _latex_text(text: str) -> str:
     return "".join(LATEX_ESCAPES.get(character, character) for character in text)
 
@@ -90,13 +73,8 @@ def _latex_row(cells: tuple[str, ...]) -> str:
     return ("{}" if cells[0].startswith(("[", "*")) else "") + " & ".join(map(_latex_text, cells)) + r" \\"
 
 
-def _csv_cell(value: Cell) -> Cell:
-    """Return `value`; a name that a spreadsheet would run as a formula becomes text, by a leading apostrophe."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-
-
-def _csv_lines(row: Row, settings: tuple[str, ...]) -> Iterator[dict[str, Cell]]:
-    about: dict[str, Cell] = {name: getattr(row, name) for name in ("key", "model", "basis", "method")}
+def _csv_lines(row: Row, settings: tuple[str, ...]) -> Iterator[dict[str, Value]]:
+    about: dict[str, Value] = {name: getattr(row, name) for name in ("key", "model", "basis", "method")}
     about |= {f"setting_{name}": row.settings.get(name) for name in settings}
     about |= {name: getattr(row, name) for name in ("control", "best", "note")}
     yield {
@@ -122,8 +100,8 @@ def _csv_lines(row: Row, settings: tuple[str, ...]) -> Iterator[dict[str, Cell]]
         }
 
 
-def _numbers(found: Measures | None) -> dict[str, Cell]:
-    line: dict[str, Cell] = {}
+def _numbers(found: Measures | None) -> dict[str, Value]:
+    line: dict[str, Value] = {}
     for by in STATISTICS:
         line |= _interval(by, found.interval(by) if found else None)
         line[f"{by}_seed_sd"] = found.spread(by) if found else None
@@ -131,7 +109,7 @@ def _numbers(found: Measures | None) -> dict[str, Cell]:
     return line | {name: getattr(found, name) if found else None for name in others}
 
 
-def _compared(against: Comparison | None) -> dict[str, Cell]:
+def _compared(against: Comparison | None) -> dict[str, Value]:
     others = ("reference", "effect_size", "p", "holm", "smallest_holm", "comparisons")
     return {
         **_interval("difference", against.difference if against else None),
@@ -140,6 +118,6 @@ def _compared(against: Comparison | None) -> dict[str, Cell]:
     }
 
 
-def _interval(name: str, interval: Interval | None) -> dict[str, Cell]:
+def _interval(name: str, interval: Interval | None) -> dict[str, Value]:
     parts: tuple[Number, ...] = (interval.value, interval.low, interval.high) if interval else (None, None, None)
     return dict(zip((name, f"{name}_low", f"{name}_high"), parts, strict=True))

@@ -14,8 +14,9 @@ from basisbench.leaderboard.inference import quantiles
 from basisbench.leaderboard.ranking import NODES, Ranked, compare
 from basisbench.leaderboard.rows import RowCells, power
 from basisbench.results.schema import Interval
-from basisbench.results.tables import compact, interval_text
+from basisbench.results.tables import interval_text
 from basisbench.values import Number
+from basisbench.writing import compact
 
 SURE = 0.05
 PREFERRED = {

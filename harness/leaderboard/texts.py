@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from basisbench.leaderboard.board import STATISTICS, By, Leaderboard, Measures, Row, TaskEntry
 from basisbench.leaderboard.headline import node_text, p_text, ratio_text
 from basisbench.results.schema import Interval
-from basisbench.results.tables import compact, interval_text
+from basisbench.results.tables import interval_text
 from basisbench.values import Number
+from basisbench.writing import compact
 
 ABSENT = "-"
 

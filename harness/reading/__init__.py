@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import torch
@@ -17,7 +17,7 @@ from basisbench.bases.basis import Basis
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
 from basisbench.models.sites import layer_ranges
-from basisbench.progress import Progress, silent
+from basisbench.progress import Progress, Say, say_nothing, silent
 from basisbench.reading.always_on import always_on_units, why_always_on
 from basisbench.reading.contexts import LayerReading, contexts_at, read_text
 from basisbench.reading.direct import Direct, direct_effects, norms_on_the_way
@@ -44,7 +44,7 @@ def read_units(
     signs: Mapping[Unit, int] = MappingProxyType({}),
     *,
     limit: int | None = None,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = say_nothing,
     progress: Progress = silent,
 ) -> dict[str, Evidence]:
     """The evidence on `units`, keyed by ``layer:unit``, from `texts` (or `limit` tokens of them) and from `tasks`.

@@ -18,7 +18,7 @@ from torch import Tensor
 from basisbench.bases.basis import Basis
 from basisbench.circuits.ablation import UNITS_AT_ONCE
 from basisbench.models.adapter import Model
-from basisbench.progress import Progress, silent
+from basisbench.progress import Progress, Say, say_nothing, silent
 from basisbench.reading.contexts import ACTIVE
 from basisbench.reading.rows import Rows, no_hooks, passes, rows_of
 from basisbench.reading.serves import TaskScores, score_tasks
@@ -50,7 +50,7 @@ def always_on_units(
     texts: Iterable[Source],
     tasks: Sequence[str] = (),
     limit: int | None = None,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = say_nothing,
     progress: Progress = silent,
 ) -> frozenset[tuple[int, int]]:
     """All units (layer, unit) of a basis that are always on, on `texts` (or `limit` tokens of them) and `tasks`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from basisbench.attribution import Scores, load_method
 from basisbench.bases.basis import Basis
 from basisbench.errors import UserError, printable
 from basisbench.models.adapter import Model
-from basisbench.progress import Progress
+from basisbench.progress import Progress, Say, say_nothing
 from basisbench.prompts.selection import load_prompts
 from basisbench.reading.evidence import TaskUse
 from basisbench.tasks.load import load_task
@@ -75,7 +75,7 @@ def score_tasks(
     tasks: Sequence[str],
     n: int = PAIRS,
     seed: int = 0,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = say_nothing,
     *,
     progress: Progress,
 ) -> list[TaskScores]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from basisbench.cache import write_atomically
-from basisbench.errors import UserError, printable
+from basisbench.errors import UserError, first_fault, printable
 from basisbench.measures.metrics import Floats, Outcome
 from basisbench.measures.statistics import Band, Curve, CurveStatistics, Estimate
 from basisbench.results.schema import Cell, CurveRecord, Data, Environment, Interval, Result, SummaryRecord, Timing
@@ -154,12 +154,7 @@ def read_result(path: Path) -> Result:
     try:
         return Result.model_validate_json(_read(path, MAX_JSON_BYTES))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        reason = first["msg"].removeprefix("Value error, ")
-        message = f"{path} is not a valid result: {f'field {field}: ' if field else ''}{reason}"
-        # A field's name can be anything that the file says.
-        raise UserError(printable(message[:500])) from error
+        raise UserError(printable(f"{path} is not a valid result: {first_fault(error)}")) from error
 
 
 def read_results(folder: Path) -> list[Result]:

@@ -13,13 +13,12 @@ from rich.text import Text
 
 from basisbench.cache import write_atomically
 from basisbench.figures.files import write_table
-from basisbench.figures.panels import Value
 from basisbench.results.schema import Interval
-from basisbench.results.tables import compact
 from basisbench.steering.board import KL_BUDGET
 from basisbench.steering.document import BandRecord, BasisRecord, BoardRecord, ControlRecord, SteerDocument
 from basisbench.steering.figures import draw_board, draw_doses
 from basisbench.values import Number
+from basisbench.writing import Value, compact, markdown_table, markdown_text
 
 Rows = list[list[str]]
 BOARD_HEADER = ("basis", "nodes@half", "nodes@swap", "best effect", "best swap", "in budget", "a node")
@@ -62,27 +61,16 @@ def terminal(document: SteerDocument) -> RenderableType:
 def markdown(document: SteerDocument) -> str:
     """The same in Markdown."""
     asked = document.asked
-    lines = [f"# Steering {_escaped(str(asked['task']))} in {_escaped(str(asked['model']))}", ""]
+    parts = [f"# Steering {markdown_text(str(asked['task']))} in {markdown_text(str(asked['model']))}"]
     for basis in document.bases:
         header, rows = dose_grid(basis)
-        lines += [
-            f"## {_escaped(basis.basis)}",
-            "",
-            _escaped(_heading(basis)) + ".",
-            "",
-            *_markdown_table(header, rows),
-        ]
-        lines += ["", DOSE_CAPTION, "", *(f"- {_escaped(line)}" for line in _lines(basis)), ""]
+        parts += [f"## {markdown_text(basis.basis)}", f"{markdown_text(_heading(basis))}."]
+        parts += [markdown_table(header, rows, header[1:]).rstrip(), DOSE_CAPTION]
+        parts += ["\n".join(f"- {markdown_text(line)}" for line in _lines(basis))]
     if document.board:
-        lines += [
-            "## Steerability",
-            "",
-            *_markdown_table(BOARD_HEADER, board_rows(document.board)),
-            "",
-            BOARD_CAPTION,
-            "",
-        ]
-    return "\n".join(lines)
+        board = markdown_table(BOARD_HEADER, board_rows(document.board), BOARD_HEADER[1:])
+        parts += ["## Steerability", board.rstrip(), BOARD_CAPTION]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def dose_grid(basis: BasisRecord, brief: bool = False) -> tuple[list[str], Rows]:
@@ -192,18 +180,6 @@ def _table(title: str, header: Sequence[str], rows: Rows, caption: str = "") -> 
     for row in rows:
         table.add_row(*map(Text, row))
     return table
-
-
-def _markdown_table(header: Sequence[str], rows: Rows) -> list[str]:
-    alignment = ["---", *["---:"] * (len(header) - 1)]
-    return [
-        f"| {' | '.join(map(_escaped, line))} |" if line is not alignment else f"| {' | '.join(line)} |"
-        for line in (header, alignment, *rows)
-    ]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|")
 
 
 def _best(band: BandRecord) -> int:

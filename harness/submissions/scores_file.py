@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from basisbench.cache import write_atomically
-from basisbench.errors import UserError
+from basisbench.errors import UserError, first_fault
 from basisbench.models.names import file_sha256
 from basisbench.results.files import MAX_ARRAYS_BYTES, RankingArrays, read_arrays
 from basisbench.submissions.document import read_document, short
@@ -145,8 +145,8 @@ def _valid(about: Mapping[str, object]) -> About:
     try:
         return About.model_validate(about)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise _BadScoresError(f"metadata {first['loc'][0]}: {first['msg']}") from error
+        fault = first_fault(error)
+        raise _BadScoresError(f"metadata {fault.place}: {fault.words}") from error
 
 
 def _nodes(file: Any) -> RankingArrays | Mapping[int, Floats]:

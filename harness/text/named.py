@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
+from basisbench.progress import Say
 from basisbench.tasks.load import tasks_at_hand
 from basisbench.text.documents import documents, prompt_lines
 from basisbench.text.sample import TEXT
@@ -26,7 +27,7 @@ def default_texts(tasks: Iterable[str] = ()) -> list[Source]:
     return [(BUILT_IN, TEXT), *((name, line) for name in names for line in prompt_lines(name, PROMPTS_A_TASK, 0))]
 
 
-def named_texts(names: Sequence[str], say: Callable[[str], None]) -> list[Source]:
+def named_texts(names: Sequence[str], say: Say) -> list[Source]:
     """Named sources or folders of .txt files (`text.documents.documents`) in stretches, in a fixed mixed order.
 
     However few tokens are then looked at, they come from all over the text. Raises UserError as `documents` does.

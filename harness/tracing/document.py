@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from basisbench.errors import UserError, printable
+from basisbench.errors import UserError, first_fault, printable
 from basisbench.reading.evidence import Evidence, Share, Text, Token, UnitKey
 from basisbench.results.schema import Environment
 from basisbench.tracing.nodes import NodeKind
@@ -141,8 +141,4 @@ def read_trace(path: Path) -> TraceDocument:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"]))
-        raise UserError(
-            printable(f"{path} is not a trace: {f'field {field}: ' if field else ''}{first['msg']}"[:500])
-        ) from error
+        raise UserError(printable(f"{path} is not a trace: {first_fault(error)}")) from error

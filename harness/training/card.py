@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 
 from basisbench.cache import write_atomically
+from basisbench.settings.train import TrainConfig
 from basisbench.text.documents import SOURCES
 from basisbench.training.contexts import Contexts
 from basisbench.training.dictionaries import Stack
 from basisbench.training.evaluate import HELD_OUT_ROWS, LOSS_ROWS, Quality
-from basisbench.training.settings import TrainConfig
+from basisbench.writing import markdown_table
 
 PACKAGES = ("basisbench", "torch", "transformers", "transformer-lens", "sae-lens")
 
@@ -87,13 +88,13 @@ def quality_table(columns: Mapping[str, Sequence[Quality]]) -> str:
     """A Markdown table of qualities, a row for each dictionary; `columns` names several of the same dictionaries."""
     heads = ["unexplained", "L0", "loss recovered", "dead"]
     header = ["kind", "layer", *(f"{head}{note and f' ({note})'}" for note in columns for head in heads)]
-    lines = [header, ["---", *["---:"] * (len(header) - 1)]]
+    lines = []
     for row in zip(*columns.values(), strict=True):
         lines.append([row[0].kind, str(row[0].layer), *(cell for quality in row for cell in _cells(quality))])
     for kind in dict.fromkeys(quality.kind for quality in next(iter(columns.values()))):
         groups = [[quality for quality in column if quality.kind == kind] for column in columns.values()]
         lines.append([kind, "mean", *(cell for group in groups for cell in _cells(_mean(group)))])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return markdown_table(header, lines, header[1:])
 
 
 def _cells(quality: Quality) -> list[str]:

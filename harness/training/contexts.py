@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from basisbench.errors import UserError
+from basisbench.progress import Say
 from basisbench.text.documents import documents, prompts
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def make_contexts(
     rows: int,
     seed: int,
     tokenizer: PreTrainedTokenizerBase,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Contexts:
     """Tokenise `text` (names or folders) and the discovery prompts of `tasks` into rows of `length` tokens.
 

@@ -13,6 +13,7 @@ from basisbench.bases.packing import Dictionary, Kind
 from basisbench.models.adapter import Edit, Model, Start
 from basisbench.models.recording import _last, next_token_loss
 from basisbench.models.sites import Site
+from basisbench.progress import Say
 
 READS: Mapping[Kind, str] = {"sae": "mlp_out", "transcoder": "mlp_in"}
 ROWS_A_PASS = 8
@@ -62,7 +63,7 @@ def evaluate(
     model: Model,
     dictionaries: Mapping[tuple[Kind, int], Dictionary],
     held_out: Tensor,
-    say: Callable[[str], None],
+    say: Say,
 ) -> list[Quality]:
     """Measure each (kind, layer) on contexts [rows, length]: at most 256 rows, and 16 for the loss.
 

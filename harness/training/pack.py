@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,13 +11,14 @@ from basisbench.bases.packing import Dictionary, Kind, from_int8, to_int8
 from basisbench.cache import write_atomically
 from basisbench.errors import UserError
 from basisbench.models.loading import load_model
+from basisbench.progress import Say
 from basisbench.training.card import quality_table
 from basisbench.training.evaluate import Quality, evaluate
 
 LAYERS_A_FILE = 10  # of 1,536 latents and 576 coordinates: 18 MB
 
 
-def pack(trained: Path, packed: Path, say: Callable[[str], None]) -> None:
+def pack(trained: Path, packed: Path, say: Say) -> None:
     """Pack what ``basisbench train`` wrote to `trained` into the folder `packed`, and measure what that costs.
 
     The card is copied; README.md gets the quality of each dictionary before and after, on the same held-out

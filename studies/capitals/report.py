@@ -17,6 +17,7 @@ from basisbench.cache import write_atomically
 from basisbench.figures.files import write_figure
 from basisbench.figures.style import SCREEN, drawn_in
 from basisbench.measures.statistics import Band, Estimate
+from basisbench.writing import markdown_table
 from studies.capitals.agreement import Agreement
 from studies.capitals.steering import Doses, Swapped
 
@@ -194,21 +195,11 @@ def _labelled(lead: str, rows: Sequence[tuple[str, str, str]]) -> Iterator[str]:
     if lead:
         yield lead
         yield ""
-    yield from _table(
-        ("neuron", "label", "rests on"), [(key, _cell(label), _cell(rests)) for key, label, rests in rows]
-    )
+    yield from _table(("neuron", "label", "rests on"), rows)
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    yield "| " + " | ".join(header) + " |"
-    yield "| " + " | ".join("---" for _ in header) + " |"
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
-    yield ""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    yield markdown_table(header, rows)
 
 
 def _estimate(value: Estimate) -> str:

@@ -22,8 +22,8 @@ from basisbench.errors import UserError
 from basisbench.models import wheels
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
+from basisbench.settings.train import TrainConfig
 from basisbench.training import pack
-from basisbench.training.settings import TrainConfig
 from basisbench.training.trainer import train
 from toys.models import one_line
 

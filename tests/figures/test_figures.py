@@ -13,7 +13,8 @@ from rich.console import Console, RenderableType
 
 from basisbench.errors import UserError
 from basisbench.figures import LOOKS, draw_curves, plot_curves
-from basisbench.results.tables import compact, flags, markdown_table, result_detail, results_table
+from basisbench.results.tables import flags, markdown_table, result_detail, results_table
+from basisbench.writing import compact
 from toys.made import SIZES, made
 
 

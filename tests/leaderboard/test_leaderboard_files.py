@@ -286,10 +286,10 @@ def test_markdown_has_every_row_in_every_table(full: Leaderboard) -> None:
     assert text.startswith("**Sparsest on these tasks with relp: sae, ")
     assert [line for line in text.splitlines() if line.startswith("###")] == [
         "### Over all tasks",
-        *(f"### {name} on each task" for name in ("auc\\_f", "auc\\_c", "nodes@0.8")),
+        *(f"### {name} on each task" for name in ("auc_f", "auc_c", "nodes@0.8")),
         "### Nodes / distinct units without positions / error nodes, at nodes@0.8",
     ]
-    for basis in ("sae", "neurons", "rotated\\_neurons", "mlp\\_out", "attn\\_out"):
+    for basis in ("sae", "neurons", "rotated_neurons", "mlp_out", "attn_out"):
         assert len(re.findall(rf"\| {re.escape(basis)} \|", text)) == 5
     assert "control" in text
     assert "not ranked; no: sva/rc" in text
@@ -325,7 +325,7 @@ def test_names_break_no_markdown(hostile: Leaderboard) -> None:
     headers = {len(re.findall(r"(?<!\\)\|", line)) for line in lines if line.startswith("| rank") or "| basis" in line}
     assert cells <= headers
     text = "\n".join(lines)
-    assert r"=a\|b\_\*\[x\](http://x.y)\<script\>\&%\$\#\{\}\~^\\\`?y" in text
+    assert r"=a\|b\_\*[x\](http://x.y)\<script>\&%\$#{}\~^\\\`?y" in text
     assert not re.search(r"(?<!\\)(<script|\]\()", text)
 
 

@@ -9,7 +9,7 @@ import pytest
 from basisbench.leaderboard import Leaderboard, build_leaderboard
 from basisbench.pages.report import read_board_results, report_page
 from basisbench.results.schema import Result
-from basisbench.results.tables import compact
+from basisbench.writing import compact
 from toys.browser import Browser, chromium, find_chromium
 from toys.colours import LUMINANCE, MINUS, NONE
 from toys.results import BASES, FULL, HOSTILE, METHODS, TASKS, write_toys
