@@ -73,8 +73,7 @@ def test_a_board_is_run_by_its_name_with_options_over_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     planned: list[RunConfig] = []
-    monkeypatch.setattr("basisbench.grid.estimate.estimate", planned.append)
-    monkeypatch.setattr("basisbench.grid.outlook.lines", lambda _: [])
+    monkeypatch.setattr("basisbench.cli.run._look_ahead", lambda settings, _: planned.append(settings))
     for options in ([], ["--seed", "1,2"]):
         assert command(monkeypatch, capsys, "run", "--board", "gpt2", *options, "--dry-run") == (0, "", "")
     file = ROOT / "boards" / "gpt2.yaml"
