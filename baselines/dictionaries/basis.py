@@ -105,7 +105,8 @@ def dictionary_basis(kind: Kind, spec: str, model: Model) -> DictionaryBasis:
     name = f"{kind}:{spec}"
     layers: dict[int, Layer] = {}
     where: dict[int, str] = {}
-    for source in find(spec, model.device):
+    found = find(spec, model.device)
+    for source in found.sources:
         layer = _bind(kind, source, model)
         if layer.write.kind == "resid_pre":
             log.warning("%s: %s is the embedding's, not a layer's: left out", name, source.where)
@@ -118,7 +119,9 @@ def dictionary_basis(kind: Kind, spec: str, model: Model) -> DictionaryBasis:
         raise UserError(f"{name} has no dictionary for any layer of model '{model.name}'")
     if missing := [layer for layer in range(model.n_layers) if layer not in layers]:
         log.warning("%s: no units in layers without a dictionary: %s", name, layer_ranges(missing))
-    return DictionaryBasis(name, layers)
+    basis = DictionaryBasis(name, layers)
+    basis.content = found.content()
+    return basis
 
 
 def _bind(kind: Kind, source: Source, model: Model) -> Layer:

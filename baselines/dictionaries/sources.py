@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import warnings
 from collections import defaultdict
@@ -11,31 +12,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import SafetensorError
-
-from basisbench.baselines.dictionaries.weights import Dictionary, check_architecture, from_sae
-from basisbench.errors import UserError
+from basisbench.baselines.dictionaries.configuration import checked
+from basisbench.baselines.dictionaries.published import Release
+from basisbench.baselines.dictionaries.weights import Dictionary, from_sae
+from basisbench.errors import UserError, said
 
 if TYPE_CHECKING:
+    import torch
     from sae_lens import SAE
 
-# what sae-lens, safetensors and the hub client raise for files that are missing, unreachable or not what they say
-LOAD_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 # sae-lens reads a cross-layer transcoder as a plain one by adding its decoders up, which is another function
 SUMMED_DECODERS = "mntss_clt_layer_transcoder"
 
 
 @dataclass(frozen=True)
 class Source:
-    """One dictionary that has not been loaded: its name for messages, its sae-lens configuration, how to load it."""
+    """One dictionary that has not been loaded: its name for messages, its sae-lens configuration, how to load it.
+
+    `starts` is what its files say of whether the texts that it was made for begin with a start token.
+    """
 
     where: str
     config: Mapping[str, Any]
     load: Callable[[], Dictionary]
+    starts: bool = False
 
 
-def find(spec: str, device: torch.device) -> list[Source]:
+@dataclass(frozen=True)
+class Found:
+    """The dictionaries that a name stands for; `content` tells which weights a published set has (see `identity`)."""
+
+    sources: Sequence[Source]
+    content: Callable[[], str]
+
+
+def find(spec: str, device: torch.device) -> Found:
     """The dictionaries that `spec` names: PATH, RELEASE, RELEASE/PATTERN or ORG/REPOSITORY/PATTERN.
 
     A pattern holds ``{layer}``, and ``*`` for parts that differ from layer to layer. Weights are loaded in float32.
@@ -43,9 +54,12 @@ def find(spec: str, device: torch.device) -> list[Source]:
     """
     folders = local_folders(spec)
     if folders is not None:
-        return [_on_disk(path, device) for path in folders]
-    release, pattern = _split(spec)
-    return [_published(release, sae_id, device) for sae_id in release_ids(release, pattern).values()]
+        # what is in a folder is hashed where a cell is named (`grid.cells.content_hash`)
+        return Found([_on_disk(path, device) for path in folders], str)
+    name, pattern = _split(spec)
+    ids = release_ids(name, pattern)
+    release = Release(name)
+    return Found([_published(release, sae_id, device) for sae_id in ids.values()], lambda: release.identity(ids))
 
 
 def local_folders(spec: str) -> list[Path] | None:
@@ -56,10 +70,13 @@ def local_folders(spec: str) -> list[Path] | None:
     if not root or not path.is_dir():
         return None
     pattern = spec[len(root) :].strip("/")
-    below = f"{pattern.replace('{layer}', '[0-9]*')}/cfg.json" if pattern else "**/cfg.json"
-    folders = sorted(file.parent for file in path.glob(below))
+    matches = _matcher(pattern)
+    folders = [file.parent for file in sorted(path.rglob("cfg.json"))]
+    folders = [folder for folder in folders if matches.fullmatch(folder.relative_to(path).as_posix())]
     if not folders:
-        raise UserError(f"no {below} in {root}: valid: folders with cfg.json and sae_weights.safetensors")
+        raise UserError(
+            f"no {pattern or '**'}/cfg.json in {root}: valid: folders with cfg.json and sae_weights.safetensors"
+        )
     return folders
 
 
@@ -90,10 +107,10 @@ def release_ids(release: str, pattern: str = "") -> dict[int, str]:
     dictionaries for one layer.
     """
     ids = _ids(release)
-    matches = re.compile(re.escape(pattern).replace(r"\{layer\}", r"\d+").replace(r"\*", ".*") or ".*")
+    matches = _matcher(pattern)
     by_layer: dict[int, list[str]] = defaultdict(list)
     for sae_id in ids:
-        if matches.fullmatch(sae_id) and (layer := _layer(sae_id)) is not None:
+        if (found := matches.fullmatch(sae_id)) and (layer := _layer(sae_id, found)) is not None:
             by_layer[layer].append(sae_id)
     by_layer.pop(-1, None)
     example = re.sub(r"\d+", "{layer}", ids[0], count=1)
@@ -108,13 +125,26 @@ def release_ids(release: str, pattern: str = "") -> dict[int, str]:
     return {layer: only for layer, (only,) in sorted(by_layer.items())}
 
 
-def _layer(sae_id: str) -> int | None:
-    """The layer in an id: `layer_3/...`, `blocks.3.hook...`, `l3r_8x`, `layer3`; -1 is the embedding."""
-    found = re.search(r"(?:layer_?|blocks\.|^l)(\d+)", sae_id)
-    if found is None:
-        return None
+def _matcher(pattern: str) -> re.Pattern[str]:
+    """What a pattern matches: ``{layer}`` is a number, the same wherever it stands; an empty pattern is anything."""
+    first, *others = re.escape(pattern).replace(r"\*", ".*").split(r"\{layer\}")
+    where = [r"(?P<layer>\d+)", *[r"(?P=layer)"] * len(others)]
+    return re.compile("".join([first, *(a + b for a, b in zip(where, others, strict=False))]) or ".*")
+
+
+def _layer(sae_id: str, found: re.Match[str]) -> int | None:
+    """The layer of an id: where the pattern has it, else as in `layer_3/...`, `blocks.3.hook...`, `l3r_8x`, `layer3`.
+
+    -1 is the embedding.
+    """
+    number = found.groupdict().get("layer")
+    if number is None:
+        by_name = re.search(r"(?:layer_?|blocks\.|^l)(\d+)", sae_id)
+        if by_name is None:
+            return None
+        number = by_name[1]
     # the input of block 3 is the output of block 2
-    return int(found[1]) - 1 if "hook_resid_pre" in sae_id else int(found[1])
+    return int(number) - 1 if "hook_resid_pre" in sae_id else int(number)
 
 
 def _split(spec: str) -> tuple[str, str]:
@@ -145,13 +175,7 @@ def _ids(release: str) -> Sequence[str]:
         if lookup.conversion_func == SUMMED_DECODERS:
             raise UserError(f"{release} is a cross-layer transcoder: valid: clt:PATH with its files")
         return tuple(lookup.saes_map)
-    from huggingface_hub import list_repo_files
-
-    try:
-        files = list_repo_files(release)
-    except LOAD_ERRORS as error:
-        raise _unloadable(release, error) from error
-    found = sorted(str(Path(file).parent) for file in files if Path(file).name == "cfg.json")
+    found = Release(release).folders()
     if not found:
         raise UserError(f"{release} holds no sae-lens folders: valid: folders with cfg.json")
     return found
@@ -159,50 +183,35 @@ def _ids(release: str) -> Sequence[str]:
 
 def _on_disk(folder: Path, device: torch.device) -> Source:
     from sae_lens import SAE
-    from sae_lens.loading.pretrained_sae_loaders import get_sae_lens_config_from_disk, handle_config_defaulting
 
     where = str(folder)
     try:
-        raw = get_sae_lens_config_from_disk(folder, str(device))
-        check_architecture(raw.get("architecture", "standard"), where)
-        function = raw.get("activation_fn", raw.get("activation_fn_str")) or "relu"
-        config = handle_config_defaulting(raw)
-    except LOAD_ERRORS as error:
-        raise _unloadable(where, error) from error
-    # sae-lens reads functions that it does not know (and a TopK without its k) as ReLU
-    if function != "relu" and config["architecture"] != function:
-        raise UserError(f"{where}: activation function '{function}' is not known: valid: relu, topk with its k")
-    return _source(where, config, lambda: SAE.load_from_disk(folder, device=str(device), dtype="float32"))
+        raw = json.loads((folder / "cfg.json").read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot load {where}: cfg.json: {said(error)}") from error
+
+    def load() -> SAE[Any]:
+        try:
+            return SAE.load_from_disk(folder, device=str(device), dtype="float32")
+        except Exception as error:  # whatever sae-lens makes of somebody's file is theirs to read
+            raise UserError(f"cannot load {where}: {type(error).__name__}: {said(error)}") from error
+
+    return _source(where, raw, load)
 
 
-def _published(release: str, sae_id: str, device: torch.device) -> Source:
-    from sae_lens import SAE
-    from sae_lens.loading.pretrained_sae_loaders import load_sae_config_from_huggingface
-
-    where = f"{release}/{sae_id}"
-    try:
-        config = load_sae_config_from_huggingface(release, sae_id)
-    except LOAD_ERRORS as error:
-        raise _unloadable(where, error) from error
-    return _source(where, config, lambda: SAE.from_pretrained(release, sae_id, device=str(device)))
+def _published(release: Release, sae_id: str, device: torch.device) -> Source:
+    where = f"{release.name}/{sae_id}"
+    return _source(where, release.config(sae_id), lambda: release.load(sae_id, device))
 
 
-def _source(where: str, config: Mapping[str, Any], load: Callable[[], SAE[Any]]) -> Source:
-    check_architecture(config["architecture"], where)
+def _source(where: str, raw: Any, load: Callable[[], SAE[Any]]) -> Source:
+    config = checked(raw, where)
 
     def weights() -> Dictionary:
         with warnings.catch_warnings():
             # of how to load the model and of missing scales: the first is honoured, the second refused, by us
             warnings.simplefilter("ignore", UserWarning)
-            try:
-                loaded = load()
-            except LOAD_ERRORS as error:
-                raise _unloadable(where, error) from error
-        return from_sae(loaded, where)
+            return from_sae(load(), where)
 
-    return Source(where, config, weights)
-
-
-def _unloadable(where: str, error: Exception) -> UserError:
-    lines = str(error).strip().splitlines() or [""]
-    return UserError(f"cannot load {where}: {type(error).__name__}: {lines[0].strip()}")
+    starts = (raw.get("metadata") or raw).get("prepend_bos") is True
+    return Source(where, config, weights, starts)

@@ -148,8 +148,12 @@ def from_sae(sae: SAE, where: str) -> Dictionary:
     """Take the weights out of a loaded sae-lens object.
 
     `where` names the dictionary in messages. Raises UserError for an architecture or a normalisation that cannot be
-    split into units with fixed directions.
+    split into units with fixed directions, and for weights that are no numbers.
     """
+    for name, values in sae.named_parameters():
+        # a unit may be switched off by a threshold that nothing reaches
+        if (values.isnan() if name == "threshold" else ~values.isfinite()).any():
+            raise UserError(f"{where}: {name} holds values that are no numbers: valid: weights as they were published")
     architecture = sae.cfg.architecture()
     check_architecture(architecture, where)
     normalisation = sae.cfg.normalize_activations

@@ -50,15 +50,9 @@ def refusal(repository: str, revision: str | None, error: BaseException) -> str 
             "check the network, or give a local folder"
         )
     if missing := next((link for link in behind if isinstance(link, EntryNotFoundError)), None):
-        return f"{repository} holds no {_file(missing)}"
+        url = str(missing.response.url) if isinstance(missing, HfHubHTTPError) else ""
+        return f"{repository} holds no file {url.partition('/resolve/')[2].partition('/')[2]}" if url else said(missing)
     return None
-
-
-def _file(error: EntryNotFoundError) -> str:
-    """The file that a refusal is about."""
-    url = str(error.response.url) if isinstance(error, HfHubHTTPError) else ""
-    _, found, path = url.partition("/resolve/")
-    return f"file {path.partition('/')[2]}" if found else "such file"
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:

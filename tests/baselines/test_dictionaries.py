@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from huggingface_hub.errors import EntryNotFoundError
 from sae_lens.loading.pretrained_saes_directory import PretrainedSAELookup, get_pretrained_saes_directory
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from basisbench.models.sites import Site
 from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.values import ErrorTreatment
+from hub.server import Hub
 from toys.dictionaries import UNITS, WIDTH, Variant, basis_of, peer, save_dictionary
 from toys.models import LAYERS, assert_identity, pair_rows, prompt_set
 
@@ -474,9 +474,8 @@ def test_another_models_release_is_refused(tiny: Make) -> None:
 
 @pytest.mark.parametrize("scaled", [True, False])
 def test_a_release_is_loaded_with_its_scale_folded_in(
-    scaled: bool, tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scaled: bool, tiny: Make, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The hub is a folder here; everything else is sae-lens' own path for a registered release."""
     for layer in range(LAYERS):
         settings = {"normalize_activations": "expected_average_only_in", "apply_b_dec_to_input": False}
         save_dictionary(tmp_path, Variant("standard", settings=settings), layer)
@@ -485,12 +484,7 @@ def test_a_release_is_loaded_with_its_scale_folded_in(
     release = PretrainedSAELookup("tiny", "org/tiny", "tiny", None, ids, {}, {}, {}, scales, None)
     monkeypatch.setitem(get_pretrained_saes_directory(), "tiny", release)
 
-    def download(repo_id: str, filename: str, **_: object) -> str:
-        if not (tmp_path / filename).is_file():
-            raise EntryNotFoundError(filename)
-        return str(tmp_path / filename)
-
-    monkeypatch.setattr("sae_lens.loading.pretrained_sae_loaders.hf_hub_download", download)
+    hub.add("org/tiny").commit_folder(tmp_path)
     basis = dictionary_basis("sae", "tiny", tiny("llama"))
     assert basis.layers() == tuple(range(LAYERS))
     x = torch.randn(3, WIDTH)

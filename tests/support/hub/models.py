@@ -77,8 +77,19 @@ def miniature(name: str, vocabulary: int, layers: int = LAYERS, seed: int = 0) -
 
 
 def plain_relu(vocabulary: int, layers: int = LAYERS, seed: int = 0) -> PreTrainedModel:
-    """A random model whose MLPs are relu(x @ W_in + b_in) @ W_out + b_out, so that a transcoder can be exact."""
-    return randomised(_gpt2(layers, vocabulary, "relu"), seed)
+    """A random model whose MLPs are relu(x @ W_in + b_in) @ W_out + b_out, so that a transcoder can be exact.
+
+    They are strong, so that neurons matter. b_out is 0: of neurons set to zero it stays, and a transcoder has it in its
+    error.
+    """
+    hf = randomised(_gpt2(layers, vocabulary, "relu"), seed)
+    blocks: Any = hf.transformer
+    with torch.no_grad():
+        for block in blocks.h:
+            block.mlp.c_fc.weight.mul_(3)
+            block.mlp.c_proj.weight.mul_(3)
+            block.mlp.c_proj.bias.zero_()
+    return hf
 
 
 @torch.no_grad()
