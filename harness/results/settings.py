@@ -1,4 +1,4 @@
-"""What tells rows apart beside basis and method: settings in words, controls, names fit to be shown."""
+"""What tells rows apart beside basis and method: settings in words, names fit to be shown."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,6 @@ QUESTION = (
 CONDITIONS = ("model_hash", "ablation", "positions", "rank", "error", "dtype", "sizes")
 """Settings that bases are compared under, beside the method."""
 UNSAID = {"metric": "logit_difference", "answers": "first", "chat": "False", "require_correct": "False"}
-CONTROL_METHODS = ("random", "delta", "activation")
-CONTROL_BASES = "rotated_"
 OF_ONE_TASK = ("scores_sha256",)
 """Options that differ between the tasks of one row: the hash of a submitted ranking."""
 HASH_SHOWN = 12
@@ -54,8 +52,3 @@ def shared(settings: Sequence[Mapping[str, str]], seeds: Sequence[int]) -> str:
     same = {name: value for name, value in settings[0].items() if name not in differ and UNSAID.get(name) != value}
     words = ", ".join(f"{name} {value}" for name, value in same.items())
     return printable(f"{words}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}")
-
-
-def is_control(basis: str, method: str) -> bool:
-    """Whether a row shows what chance or magnitude alone gives, and is no answer itself."""
-    return method.partition(":")[0] in CONTROL_METHODS or basis.startswith(CONTROL_BASES)
