@@ -22,10 +22,11 @@ class Registry(Generic[T]):
     entries: dict[str, T] = field(default_factory=dict)
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that stores the decorated value under `name`; a taken name raises ValueError."""
+        """Return a decorator that stores the decorated value under `name`; one that another has raises ValueError."""
 
         def store(value: T) -> T:
-            if name in self.entries:
+            # a user's file is imported each time it is named, and gives the same again
+            if self.entries.get(name, value) != value:
                 raise ValueError(f"{self.kind} '{name}' is registered twice")
             self.entries[name] = value
             return value

@@ -43,6 +43,8 @@ def _activation(chunk: Chunk, basis: Basis, layer: int) -> Tensor:
 class _Measured:
     """Scores by a measure of activations alone."""
 
+    is_control = True
+
     def __init__(self, name: str, measure: Measure) -> None:
         self.name = name
         self.measure = measure
@@ -66,28 +68,32 @@ class _Measured:
         return {name: Scores(name, sums) for name, sums in totals.items()}
 
 
-def _random(
-    model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress
-) -> dict[str, Scores]:
+class _Random:
     """Scores drawn at random: circuits of the same sizes that know nothing."""
-    result = {}
-    for basis in bases:
-        generator = torch.Generator().manual_seed(seed)
-        result[basis.name] = Scores(
-            basis.name,
-            {
-                layer: torch.rand(prompts.n_slots, basis.n_units(layer) + basis.has_error, generator=generator).to(
-                    model.device
-                )
-                for layer in basis.layers()
-            },
-        )
-    progress("random", 1, 1)
-    return result
+
+    is_control = True
+
+    def __call__(
+        self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress
+    ) -> dict[str, Scores]:
+        result = {}
+        for basis in bases:
+            generator = torch.Generator().manual_seed(seed)
+            result[basis.name] = Scores(
+                basis.name,
+                {
+                    layer: torch.rand(prompts.n_slots, basis.n_units(layer) + basis.has_error, generator=generator).to(
+                        model.device
+                    )
+                    for layer in basis.layers()
+                },
+            )
+        progress("random", 1, 1)
+        return result
 
 
 METHODS.register("delta")(no_option("delta", _Measured("delta", _delta), "Control: |corrupt - clean| of each unit."))
 METHODS.register("activation")(
     no_option("activation", _Measured("activation", _activation), "Control: |activation| of each unit when clean.")
 )
-METHODS.register("random")(no_option("random", _random, "Control: scores drawn at random."))
+METHODS.register("random")(no_option("random", _Random(), "Control: scores drawn at random."))

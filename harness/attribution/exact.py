@@ -34,6 +34,7 @@ class Exact:
     """Patch all nodes, or the `most` that `atp` ranks highest."""
 
     most: int | None = None
+    is_control: bool = False
 
     def __call__(
         self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress

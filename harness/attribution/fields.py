@@ -157,6 +157,7 @@ class FieldMethod:
 
     name: str
     field: Field
+    is_control: bool = False
 
     def __call__(
         self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress

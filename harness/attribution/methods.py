@@ -17,7 +17,14 @@ from basisbench.registry import Registry
 
 
 class Method(Protocol):
-    """Scores several bases over one set of prompts."""
+    """Scores several bases over one set of prompts.
+
+    `is_control` is True where its ranking shows what chance or magnitude alone gives: it is never the best of a board.
+    """
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a control."""
 
     def __call__(
         self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress

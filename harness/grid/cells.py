@@ -23,6 +23,7 @@ from basisbench.models.adapter import Model
 from basisbench.models.names import file_sha256
 from basisbench.progress import Progress, silent
 from basisbench.prompts.prompt_set import PromptSet
+from basisbench.results.controls import Control
 from basisbench.results.files import OUTCOMES, UNIT, RankingArrays, describe_environment, make_result, pack_arrays
 from basisbench.results.schema import Cell, Data, PairCounts, Result, Timing
 from basisbench.values import LARGEST
@@ -78,13 +79,14 @@ def compute_cell(
     seconds: dict[str, float] | None = None,
     keep_ranked: int = LARGEST,
     keep_rounded: bool = False,
+    control_method: bool = False,
     progress: Progress = silent,
 ) -> tuple[Result, bytes]:
     """Return a cell's result and its packed arrays, with the first `keep_ranked` nodes of the ranking.
 
-    `seconds` are those that its scores took, by phase. With `keep_rounded`, outcomes are rounded to multiples
-    of `results.files.UNIT` before anything is made of them, and scores kept to SCORE_BITS significant bits. Raises
-    UserError for a cell that cannot be computed.
+    `seconds` are those that its scores took, by phase; `control_method` says whether what ranked is a control. With
+    `keep_rounded`, outcomes are rounded to multiples of `results.files.UNIT` before anything is made of them, and
+    scores kept to SCORE_BITS significant bits. Raises UserError for a cell that cannot be computed.
     """
     began = time.perf_counter()
     curve = evaluate(
@@ -107,7 +109,9 @@ def compute_cell(
     data = pairs.data
     environment = describe_environment(str(model.device), cell.dtype, torch.get_num_threads(), model_hash, data.hash)
     timing = Timing(seconds=(seconds or {}) | taken, peak_memory_bytes=_peak_memory(model.device))
-    return make_result(cell, curve, statistics, arrays, data, environment, timing), arrays
+    is_control: dict[Control, bool] = {"basis": basis.is_control, "method": control_method}
+    controls = [part for part, it_is in is_control.items() if it_is]
+    return make_result(cell, curve, statistics, arrays, data, environment, timing, controls), arrays
 
 
 def _ranking_arrays(ranking: Ranking, count: int, rounded: bool) -> RankingArrays:

@@ -240,11 +240,13 @@ class Grid:
         began = time.perf_counter()
         scores = self._scores(group, pairs, wanted, list(wanted), clock.scoring(group))
         seconds = {"attribution": (time.perf_counter() - began) / len(wanted)}
+        is_control = self.names.methods[group.shared.method].is_control
         done = 0
         for basis, cells in wanted.items():
             for cell in cells:
                 if basis in scores:
-                    self._run_cell(cell, self.bases[basis], pairs, scores[basis], seconds, clock.curve(group, done))
+                    progress = clock.curve(group, done)
+                    self._run_cell(cell, self.bases[basis], pairs, scores[basis], seconds, is_control, progress)
                 done += 1
 
     def _scores(
@@ -278,6 +280,7 @@ class Grid:
         pairs: Pairs,
         scores: Scores,
         seconds: dict[str, float],
+        control_method: bool,
         progress: Progress,
     ) -> None:
         try:
@@ -294,6 +297,7 @@ class Grid:
                 seconds=seconds,
                 keep_ranked=self.config.keep_ranked,
                 keep_rounded=self.config.keep_rounded,
+                control_method=control_method,
                 progress=progress,
             )
         except CELL_ERRORS as error:

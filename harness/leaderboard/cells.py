@@ -46,14 +46,16 @@ class Sample:
     """One cell: its settings, its statistics and their replicates.
 
     `point` [3] and `replicates` [3, R] hold auc_f, auc_c and log10 nodes@0.8, NaN and empty where `degenerate`.
-    `pairs` says which pairs they were measured on. `units` and `errors` are the distinct (layer, unit) and the error
-    nodes of the circuit at nodes@0.8, None where only everything reaches it.
+    `pairs` says which pairs they were measured on, `control` whether its basis or its method is a control. `units` and
+    `errors` are the distinct (layer, unit) and the error nodes of the circuit at nodes@0.8, None where only everything
+    reaches it.
     """
 
     name: str
     cell: Cell
     model_hash: str
     pairs: str
+    control: bool
     degenerate: bool
     point: Floats
     replicates: Floats
@@ -236,6 +238,7 @@ def measure(result: Result, curve: Curve, weights: Weights) -> Sample:
         cell=result.cell,
         model_hash=result.environment.model_hash,
         pairs=f"{result.data.hash} {curve.n}",
+        control=bool(result.controls),
         degenerate=result.degenerate or not np.isfinite(point).all(),
         point=point,
         replicates=replicates,

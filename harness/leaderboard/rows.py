@@ -22,7 +22,6 @@ from basisbench.results.settings import (
     CONDITIONS,
     QUESTION,
     identity_of,
-    is_control,
     options_of,
     settings_of,
     shared,
@@ -130,7 +129,7 @@ def make_rows(samples: Sequence[Sample]) -> tuple[list[RowCells], str, list[str]
                 question={name: each[name] for name in QUESTION},
                 conditions={name: each[name] for name in CONDITIONS},
                 shown=shown,
-                control=is_control(cell.basis, cell.method),
+                control=any(sample.control for sample in group),
                 cells=_by_task(group, notes),
             )
         )

@@ -64,11 +64,7 @@ class SiteKind:
 SITES: Registry[SiteKind] = Registry("kind of site", "basisbench.sites")
 _SHIPPED = (
     SiteKind(
-        "resid_pre",
-        "hook_in",
-        "The residual stream before the block.",
-        in_stream=True,
-        aliases=("hook_resid_pre",),
+        "resid_pre", "hook_in", "The residual stream before the block.", in_stream=True, aliases=("hook_resid_pre",)
     ),
     SiteKind(
         "resid_mid",

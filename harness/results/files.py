@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from basisbench.cache import write_atomically
 from basisbench.errors import UserError, first_fault, printable
 from basisbench.measures.metrics import Floats, Outcome
 from basisbench.measures.statistics import Band, Curve, CurveStatistics, Estimate
+from basisbench.results.controls import Control
 from basisbench.results.schema import Cell, CurveRecord, Data, Environment, Interval, Result, SummaryRecord, Timing
 from basisbench.values import Numbers
 
@@ -104,6 +106,7 @@ def make_result(
     data: Data,
     environment: Environment,
     timing: Timing,
+    controls: Sequence[Control] = (),
 ) -> Result:
     """Put a result together; `arrays` is what `pack_arrays` gave. NaN becomes null."""
     lists: dict[str, Numbers] = {}
@@ -118,6 +121,7 @@ def make_result(
     }
     return Result(
         cell=cell,
+        controls=list(controls),
         curve=CurveRecord(
             size=curve.size.tolist(),
             distinct_units=curve.distinct_units.tolist(),

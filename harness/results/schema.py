@@ -3,10 +3,11 @@
 import hashlib
 import json
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from basisbench.results.controls import Control, shipped_controls
 from basisbench.settings.common import (
     ABLATION,
     ANSWERS,
@@ -166,11 +167,17 @@ class Timing(_Record):
     peak_memory_bytes: Count | None
 
 
+def _controls_by_name(read: dict[str, Any]) -> list[Control]:
+    cell: Cell | None = read.get("cell")  # None if it is not valid
+    return shipped_controls(cell.basis, cell.method, from_file="basis_sha256" in cell.options) if cell else []
+
+
 class Result(_Record):
-    """The JSON document."""
+    """The JSON document. `controls` says which of its basis and its method is a control, as these say of themselves."""
 
     schema_version: Literal[2] = 2
     cell: Cell
+    controls: list[Control] = Field(default_factory=_controls_by_name, max_length=2)
     curve: CurveRecord
     summary: SummaryRecord
     f_full: Number = Field(alias="F_full")

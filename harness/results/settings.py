@@ -1,4 +1,4 @@
-"""What tells rows apart beside basis and method: settings in words, controls, names fit to be shown."""
+"""What tells rows apart beside basis and method: settings in words, names fit to be shown."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,6 @@ CONDITIONS = ("model_hash", *(_shown(name) for name, said in TOLD.items() if sai
 """Settings that bases are compared under, beside the method."""
 UNSAID = {name: str(Cell.model_fields[name].default) for name, said in TOLD.items() if said.unsaid}
 """Values that go without saying."""
-CONTROL_METHODS = ("random", "delta", "activation")
-CONTROL_BASES = "rotated_"
 OF_ONE_TASK = ("scores_sha256",)
 """Options that differ between the tasks of one row: the hash of a submitted ranking."""
 HASH_SHOWN = 12
@@ -61,8 +59,3 @@ def shared(settings: Sequence[Mapping[str, str]], seeds: Sequence[int] = ()) -> 
     words = [f"{name} {value}" for name, value in same.items()]
     words += [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"] if seeds else []
     return printable(", ".join(words))
-
-
-def is_control(basis: str, method: str) -> bool:
-    """Whether a row shows what chance or magnitude alone gives, and is no answer itself."""
-    return method.partition(":")[0] in CONTROL_METHODS or basis.startswith(CONTROL_BASES)

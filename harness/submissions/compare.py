@@ -144,6 +144,9 @@ def _different(recorded: Result, again: Result) -> Iterator[str]:
         yield f"the basis has {again.total_nodes:,} nodes here, {recorded.total_nodes:,} are recorded"
     if recorded.curve.size != again.curve.size:
         yield f"sizes {again.curve.size} could be measured, {recorded.curve.size} are recorded"
+    if recorded.controls != again.controls:
+        said = (" and ".join(result.controls) or "none" for result in (recorded, again))
+        yield "controls: {} recorded, here {}".format(*said)
 
 
 def _notes(recorded: Result, again: Result) -> Iterator[str]:

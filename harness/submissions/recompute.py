@@ -19,6 +19,7 @@ from basisbench.checks.findings import Finding, Problem, broken, warning
 from basisbench.errors import UserError
 from basisbench.measures.metrics import SCORING_METRICS, scoring_metric
 from basisbench.measures.statistics import Curve, summarise
+from basisbench.results.controls import shipped_controls
 from basisbench.results.files import RankingArrays, make_result
 from basisbench.results.schema import CurveRecord, Interval, Result, SummaryRecord
 from basisbench.values import LEAST_RANKED, Number, size_grid
@@ -110,6 +111,9 @@ def _provenance(result: Result) -> Iterator[Problem]:
         yield broken(f"environment.dtype {environment.dtype} is not cell.dtype {cell.dtype}")
     if environment.data_hash != result.data.hash:
         yield broken("environment.data_hash is not data.hash")
+    shipped = shipped_controls(cell.basis, cell.method, from_file="basis_sha256" in cell.options)
+    if hidden := [part for part in shipped if part not in result.controls]:
+        yield broken(f"its {' and '.join(hidden)} is a control that ships, and controls does not say so")
     if environment.git_commit and environment.git_commit.endswith("-dirty"):
         yield warning(f"made by a changed version of the code, {environment.git_commit[:60]}")
 
@@ -239,7 +243,8 @@ def check_numbers(result: Result, curve: Curve) -> Finding:
 def _again(result: Result, curve: Curve) -> Result:
     cell = result.cell
     statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
-    return make_result(cell, curve, statistics, b"", result.data, result.environment, result.timing)
+    given = result.data, result.environment, result.timing
+    return make_result(cell, curve, statistics, b"", *given, result.controls)
 
 
 def numbers_of(result: Result) -> Iterator[tuple[str, Number]]:

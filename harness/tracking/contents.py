@@ -162,7 +162,8 @@ def _release(result: Result, cell: Cell) -> dict[str, str]:
 def _config(result: Result) -> dict[str, Json]:
     environment: dict[str, Json] = result.environment.model_dump(mode="json")
     data: dict[str, Json] = result.data.model_dump(mode="json")
-    return {**result.cell.model_dump(mode="json"), "result": result.name, "environment": environment, "data": data}
+    about: dict[str, Json] = {"result": result.name, "controls": list(result.controls)}
+    return {**result.cell.model_dump(mode="json"), **about, "environment": environment, "data": data}
 
 
 def _points(curve: CurveRecord) -> list[dict[str, float]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from basisbench import UserError
 from basisbench.leaderboard import Leaderboard, Row, TaskEntry
 from basisbench.leaderboard.cells import draw_weights, statistics
 from basisbench.leaderboard.formats import markdown
@@ -317,6 +318,25 @@ def test_a_control_is_never_the_best(tmp_path: Path) -> None:
     ]
     assert board.headlines[0].best == board.rows[2].key
     assert "a control is ahead: rotated_neurons, relp; sae, random" in board.headline
+
+
+def test_a_control_is_what_says_so_and_not_what_is_called_so(tmp_path: Path) -> None:
+    write_board(tmp_path, {"rotated_pca": 0.2, "neurons": 0.15}, controls=[])
+    write_board(tmp_path, {"promising": 0.3}, controls=["basis"])
+    write_board(tmp_path, {"neurons": 0.25}, method="signal", controls=["method"])
+    write_board(tmp_path, {"sae": 0.18}, method="random_walk", controls=[])
+    board = board_of(tmp_path)
+    assert [(r.label, r.control, r.best) for r in board.rows] == [
+        ("promising, relp", True, False),
+        ("neurons, signal", True, False),
+        ("rotated_pca, relp", False, True),
+        ("sae, random_walk", False, False),
+        ("neurons, relp", False, False),
+    ]
+    assert "with relp: rotated_pca, auc_f" in board.headline
+    assert "a control is ahead: promising, relp; neurons, signal" in board.headline
+    with pytest.raises(UserError, match=r"unknown method 'signal': .*valid: random_walk, relp"):
+        board_of(tmp_path, method="signal")
 
 
 def test_a_task_that_only_controls_have_is_no_task_of_the_mean(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Helpers for tests of board."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from basisbench.leaderboard import Leaderboard, build_leaderboard
 from basisbench.measures.metrics import Floats, Outcome
 from basisbench.measures.statistics import Curve, summarise
+from basisbench.results.controls import Control, shipped_controls
 from basisbench.results.files import (
     RankingArrays,
     describe_environment,
@@ -51,9 +52,10 @@ def write_cell(
     model_hash: str = "m" * 16,
     seconds: float = 2.0,
     device: str = "cpu",
+    controls: Sequence[Control] | None = None,
     **settings: Any,
 ) -> Path:
-    """Write a result with a planted curve and return the path of its JSON file."""
+    """Write a result with a planted curve and return the path of its JSON file; `controls` None: by shipped names."""
     cell = Cell.model_validate(
         {
             "model": "toy", "task": task, "basis": basis, "method": "relp", "ablation": "mean", "positions": "kept",
@@ -69,7 +71,8 @@ def write_cell(
     environment = ENVIRONMENT.model_copy(update={"model_hash": model_hash, "data_hash": data.hash, "device": device})
     timing = Timing(seconds={"attribution": seconds / 2, "curve": seconds / 2}, peak_memory_bytes=int(seconds * 2**20))
     statistics = summarise(curve, n_resamples=50)
-    return write(folder, make_result(cell, curve, statistics, arrays, data, environment, timing), arrays)
+    said = shipped_controls(basis, cell.method) if controls is None else controls
+    return write(folder, make_result(cell, curve, statistics, arrays, data, environment, timing, said), arrays)
 
 
 def write_board(folder: Path, qualities: Mapping[str, float], tasks: tuple[str, ...] = TASKS, **settings: Any) -> Path:

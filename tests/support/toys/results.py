@@ -8,6 +8,7 @@ import numpy as np
 
 from basisbench.measures.metrics import Floats, Outcome
 from basisbench.measures.statistics import Curve, summarise
+from basisbench.results.controls import shipped_controls
 from basisbench.results.files import RankingArrays, describe_environment, make_result, pack_arrays, write_result
 from basisbench.results.schema import Cell, Data, PairCounts, Timing
 
@@ -46,7 +47,16 @@ def write_toys(folder: Path, cells: Iterable[Mapping[str, Any]]) -> Path:
         timing = Timing(seconds={"attribution": 0.25, "curve": 2.0 + number}, peak_memory_bytes=(100 + number) * 2**20)
         write_result(
             folder,
-            make_result(cell, curve, summarise(curve, n_resamples=200), arrays, data, environment, timing),
+            make_result(
+                cell,
+                curve,
+                summarise(curve, n_resamples=200),
+                arrays,
+                data,
+                environment,
+                timing,
+                shipped_controls(cell.basis, cell.method),
+            ),
             arrays,
         )
     return folder

@@ -1,0 +1,162 @@
+"""Who is a control: the basis and the method say it, their results carry it, and older results are told by name."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from basisbench import UserError, make_config
+from basisbench.attribution import METHODS, Scores, load_method
+from basisbench.attribution.methods import no_option
+from basisbench.bases.basis import BASES, Basis
+from basisbench.bases.load import load_basis
+from basisbench.grid import run as runner
+from basisbench.leaderboard import build_leaderboard
+from basisbench.models.adapter import Model
+from basisbench.progress import Progress
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.results.controls import Control
+from basisbench.results.files import read_result
+from basisbench.results.schema import Result
+from basisbench.submissions.compare import compare
+from basisbench.submissions.recompute import check_record
+from toys.board import write_cell
+
+FILE = """
+from basisbench import LinearBasis, Site
+
+def rotated_pca(model):
+    return LinearBasis("rotated_pca", [Site(0, "mlp_out"), Site(2, "mlp_out")], model.d_model)
+
+def promising(model):
+    basis = rotated_pca(model)
+    basis.is_control = True
+    return basis
+
+rotated_neurons = rotated_pca
+"""
+
+
+@dataclass(frozen=True)
+class Backwards:
+    """A user's own method, that says of itself whether it is a control."""
+
+    is_control: bool
+
+    def __call__(
+        self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress
+    ) -> dict[str, Scores]:
+        found = load_method("atp")(model, prompts, bases, seed=seed, progress=progress)
+        return {name: Scores(name, {i: -s for i, s in part.by_layer.items()}) for name, part in found.items()}
+
+
+@pytest.fixture
+def results(
+    tiny_folder: Path, task_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[tuple[str, str], Result]:
+    """Cells of a user's bases and methods, and of some that ship, by basis and method."""
+    (tmp_path / "own.py").write_text(FILE)
+    for name, control in (("randomised", False), ("signal", True)):
+        monkeypatch.setitem(METHODS.entries, name, no_option(name, Backwards(control), "A user's own."))
+    own = [f"{tmp_path / 'own.py'}:{name}" for name in ("rotated_pca", "promising", "rotated_neurons")]
+    config = make_config(
+        {
+            "model": str(tiny_folder), "tasks": str(task_folder), "bases": [*own, "mlp_out", "rotated_mlp_out"],
+            "methods": ["atp", "randomised", "signal", "random"], "n_discovery": 4, "n_evaluation": 4,
+            "sizes": "1,10,40", "device": "cpu", "out": tmp_path / "out",
+        }
+    )  # fmt: skip
+    report = runner.run(config)
+    assert not report.failures
+    return {(result.cell.basis, result.cell.method): result for result in report.results}
+
+
+def test_results_carry_what_basis_and_method_say(results: dict[tuple[str, str], Result], tmp_path: Path) -> None:
+    bases = {
+        "rotated_pca": False,
+        "promising": True,
+        "rotated_neurons": False,
+        "mlp_out": False,
+        "rotated_mlp_out": True,
+    }
+    methods = {"atp": False, "randomised": False, "signal": True, "random": True}
+    assert len(results) == len(bases) * len(methods)
+    for (basis, method), result in results.items():
+        expected = [part for part, said in (("basis", bases[basis]), ("method", methods[method])) if said]
+        assert result.controls == expected
+        assert read_result(tmp_path / "out" / f"{result.name}.json").controls == expected
+        assert not any("control" in problem.words for problem in check_record(result).problems)
+    board = build_leaderboard([tmp_path / "out"], n_resamples=50)
+    assert len(board.rows) == len(results)
+    for row in board.rows:
+        assert row.control == (bases[row.basis] or methods[row.method])
+
+
+def test_every_control_that_ships_says_so(tiny: Callable[[str], Model]) -> None:
+    for name in BASES:
+        if name not in ("sae", "transcoder", "clt"):
+            assert load_basis(name, tiny("llama")).is_control == (name in ("rotated_neurons", "rotated_mlp_out"))
+    for name in METHODS:
+        assert load_method(name).is_control == (name in ("random", "delta", "activation"))
+
+
+def without_controls(path: Path) -> Result:
+    """A result as it was written before results carried their controls."""
+    document = json.loads(path.read_text())
+    del document["controls"]
+    path.write_text(json.dumps(document))
+    return read_result(path)
+
+
+@pytest.mark.parametrize(
+    ("basis", "method", "options", "expected"),
+    [
+        ("neurons", "relp", {}, []),
+        ("rotated_neurons", "relp", {}, ["basis"]),
+        ("rotated_mlp_out", "delta", {}, ["basis", "method"]),
+        ("sae", "random", {}, ["method"]),
+        ("sae", "activation", {}, ["method"]),
+        # by exact names alone: a user's basis with a name like those is none, nor is one with such a name in a file
+        ("rotated_pca", "relp", {}, []),
+        ("rotated_neurons", "relp", {"basis_sha256": "0" * 64}, []),
+        ("sae", "random_walk", {}, []),
+        ("sae", "scores:random", {}, []),
+    ],
+)
+def test_older_results_are_told_by_the_names_that_shipped(
+    basis: str, method: str, options: dict[str, str], expected: list[Control], tmp_path: Path
+) -> None:
+    path = write_cell(tmp_path, basis, method=method, options=options, controls=[])
+    assert without_controls(path).controls == expected
+
+
+@pytest.mark.parametrize(
+    ("basis", "method", "part"), [("rotated_neurons", "relp", "basis"), ("sae", "random", "method")]
+)
+def test_a_shipped_control_that_poses_as_none_is_found(basis: str, method: str, part: str, tmp_path: Path) -> None:
+    honest = read_result(write_cell(tmp_path, basis, method=method))
+    posing = honest.model_copy(update={"controls": []})
+    said = f"its {part} is a control that ships, and controls does not say so"
+    assert said in [problem.words for problem in check_record(posing).problems]
+    assert said not in [problem.words for problem in check_record(honest).problems]
+
+
+def test_making_a_result_again_tells_a_control_that_was_hidden(results: dict[tuple[str, str], Result]) -> None:
+    again = results["promising", "atp"]
+    posing = again.model_copy(update={"controls": []})
+    nodes: Any = type("Nodes", (), {"layer": [], "position": [], "unit": []})
+    assert "controls: none recorded, here basis" in compare(posing, again, nodes, nodes).different
+    assert not compare(again, again, nodes, nodes).different
+
+
+def test_what_is_no_control_is_refused(tmp_path: Path) -> None:
+    path = write_cell(tmp_path, "sae")
+    for wrong in (["task"], ["basis"] * 3, "basis", [1]):
+        document = json.loads(path.read_text())
+        document["controls"] = wrong
+        path.write_text(json.dumps(document))
+        with pytest.raises(UserError, match="field controls"):
+            read_result(path)
