@@ -11,7 +11,7 @@ from rich.table import Table
 
 from basisbench.errors import UserError
 from basisbench.measures.metrics import ACCURACY, CANDIDATE_ACCURACY, LOGIT_DIFFERENCE, Metric
-from basisbench.measures.statistics import Estimate, resampled
+from basisbench.measures.resampling import Estimate, resampled
 from basisbench.models.adapter import Model
 from basisbench.prompts.prompt_set import PromptSet, Scoring
 from basisbench.prompts.scoring import outcome

@@ -24,8 +24,8 @@ from basisbench.bases.basis import Basis
 from basisbench.circuits.ablation import Ablation, reference
 from basisbench.circuits.ranking import Ranking, check_sizes, nodes_by_layer
 from basisbench.circuits.splice import Splice
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Outcome
-from basisbench.measures.statistics import Curve
 from basisbench.models.adapter import Model, Prefix, Start
 from basisbench.models.recording import record
 from basisbench.models.sites import Site

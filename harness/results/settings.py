@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from basisbench.errors import printable
+from basisbench.measures.forms import compact
 from basisbench.results.schema import Cell
-from basisbench.results.tables import compact
 
 QUESTION = (
     *("model", "split", "metric", "answers", "chat", "require_correct"),

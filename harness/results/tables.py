@@ -8,8 +8,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from basisbench.measures.forms import SHARE
+from basisbench.measures.metrics import reported_metrics
+from basisbench.measures.statistic import SIZE, STATISTICS, Statistic, board_statistics
 from basisbench.results.schema import Interval, Result
-from basisbench.values import Number
 
 # Settings beside task, basis and method that tell results apart.
 SETTINGS = (
@@ -18,9 +20,17 @@ SETTINGS = (
 )
 # Values that go without saying.
 UNSAID = {"metric": "logit_difference", "answers": "first", "chat": False, "require_correct": False}
-NUMERIC = ("nodes@0.8", "auc_f", "auc_c", "F(full)")
-# What a narrow terminal does without, first to last.
-EXPENDABLE = ("F(full)", "auc_c", "auc_f")
+OUTCOME = "F(full)"
+
+
+def told() -> tuple[Statistic, ...]:
+    """Return the statistics that a comparison of results shows: the one that it is sorted by, then those of boards."""
+    size = STATISTICS.get(SIZE)
+    return (size, *(statistic for statistic in board_statistics() if statistic != size))
+
+
+def _numeric() -> tuple[str, ...]:
+    return (*(statistic.name for statistic in told()), OUTCOME)
 
 
 def results_table(results: Sequence[Result], width: int | None = None) -> Table:
@@ -30,22 +40,25 @@ def results_table(results: Sequence[Result], width: int | None = None) -> Table:
     """
     header, rows = _comparison(results)
     absent = [] if any(row[-1] for row in rows) else ["flags"]
-    for count in range(len(EXPENDABLE) + 1):
-        left_out = EXPENDABLE[:count]
+    numeric = _numeric()
+    expendable = numeric[:0:-1]  # what a narrow terminal does without, first to last
+    for count in range(len(expendable) + 1):
+        left_out = expendable[:count]
         caption = shared_settings(results) + (f"; too narrow for {', '.join(left_out)}" if left_out else "")
         table = _table(header, rows, {*absent, *left_out}, caption)
         if width is None or _natural_width(table) <= width:
             return table
     for column in table.columns:
-        column.no_wrap = column.header in NUMERIC
+        column.no_wrap = column.header in numeric
     return table
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left_out: Collection[str], caption: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=Text(caption), caption_justify="left")
+    numeric = _numeric()
     for name in header:
         if name not in left_out:
-            table.add_column(name, justify="right" if name in NUMERIC else "left", no_wrap=True, overflow="fold")
+            table.add_column(name, justify="right" if name in numeric else "left", no_wrap=True, overflow="fold")
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         shown = [cell for name, cell in zip(header, row, strict=True) if name not in left_out]
         table.add_row(*_texts(shown), end_section=following is not None and following[0] != row[0])
@@ -60,7 +73,7 @@ def _natural_width(table: Table) -> int:
 def markdown_table(results: Sequence[Result]) -> str:
     """Return the comparison of `results` as a Markdown table, with the cells of `results_table`."""
     header, rows = _comparison(results)
-    alignment = ["---:" if name in NUMERIC else "---" for name in header]
+    alignment = ["---:" if name in _numeric() else "---" for name in header]
     escaped = ([cell.replace("|", "\\|") for cell in row] for row in rows)
     lines = (f"| {' | '.join(line)} |" for line in (header, alignment, *escaped))
     return "\n".join((*lines, "", shared_settings(results), ""))
@@ -109,22 +122,15 @@ def flags(result: Result) -> list[str]:
     return [flag for flag, holds in found.items() if holds]
 
 
-def compact(count: float) -> str:
-    """Return a count in at most three digits and a unit: 7, 300, 1.2k, 46.1k, 1.3M."""
-    for size, unit in ((1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:.3g}{unit}"
-    return f"{count:.0f}"
-
-
 def _comparison(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows, one a result, of every table that compares results."""
     varying = varying_settings(results)
 
+    first = told()[0]
+
     def order(result: Result) -> tuple[str, float, str, str]:
-        nodes = result.summary.nodes_at_08.value
-        cell = result.cell
-        return cell.task, float("inf") if nodes is None else nodes, cell.basis, cell.method
+        cell, size = result.cell, result.statistic(first.name).value
+        return cell.task, float("inf") if size is None else -first.sign * size, cell.basis, cell.method
 
     rows = [
         [
@@ -132,37 +138,32 @@ def _comparison(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
             result.cell.basis,
             result.cell.method,
             *(str(getattr(result.cell, name)) for name in varying),
-            interval_text(result.summary.nodes_at_08, result.total_nodes),
-            interval_text(result.summary.auc_f),
-            interval_text(result.summary.auc_c),
-            _number(result.f_full),
+            *(one.text(result.statistic(one.name), result.total_nodes) for one in told()),
+            SHARE.number(result.f_full),
             ", ".join(flags(result)),
         ]
         for result in sorted(results, key=order)
     ]
-    return ["task", "basis", "method", *varying, *NUMERIC, "flags"], rows
+    return ["task", "basis", "method", *varying, *_numeric(), "flags"], rows
 
 
 def _summary(result: Result) -> Iterable[tuple[str, str]]:
-    for name, field in type(result.summary).model_fields.items():
-        total = result.total_nodes if name.startswith("nodes") else None
-        yield field.alias or name, interval_text(getattr(result.summary, name), total)
-    yield "F(full)", _number(result.f_full)
-    yield "F(empty)", _number(result.f_empty)
+    for statistic in STATISTICS:
+        yield statistic.name, statistic.text(result.statistic(statistic.name), result.total_nodes)
+    yield OUTCOME, SHARE.number(result.f_full)
+    yield "F(empty)", SHARE.number(result.f_empty)
     yield "total nodes", f"{result.total_nodes:,}"
     yield "flags", ", ".join(flags(result)) or "none"
 
 
 def _curve(result: Result) -> Table:
     curve = result.curve
-    title = (
-        "Curve (acc: answer above foil, first: above all candidates, dp: p(answer) - p(foil), "
-        "KL: to the full model; of the circuit, and of all but the circuit)"
-    )
+    beside = [(metric, curve.reported[metric.name]) for metric in reported_metrics() if metric.name in curve.reported]
+    said = ", ".join(f"{metric.heading}: {metric.axis}" for metric, _ in beside)
+    title = f"Curve ({said}; of the circuit, and of all but the circuit)" if said else "Curve"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    beside = [name + part for name in ("acc", "first", "dp", "KL") for part in ("", " but")]
-    names = ("nodes", "units", "errors", "faithfulness", "completeness", *beside)
-    for name in names:
+    headings = [metric.heading + part for metric, _ in beside for part in ("", " but")]
+    for name in ("nodes", "units", "errors", "faithfulness", "completeness", *headings):
         table.add_column(name, justify="right", no_wrap=True)
     for i, size in enumerate(curve.size):
         f, f_low, f_high = curve.faithfulness[i], curve.faithfulness_low[i], curve.faithfulness_high[i]
@@ -173,14 +174,7 @@ def _curve(result: Result) -> Table:
             f"{curve.error_nodes[i]:,}",
             interval_text(Interval(value=f, low=f_low, high=f_high)),
             interval_text(Interval(value=c, low=c_low, high=c_high)),
-            _number(curve.accuracy[i]),
-            _number(curve.accuracy_complement[i]),
-            _number(curve.candidate_accuracy[i]),
-            _number(curve.candidate_accuracy_complement[i]),
-            _number(curve.probability_difference[i]),
-            _number(curve.probability_difference_complement[i]),
-            _number(curve.kl[i]),
-            _number(curve.kl_complement[i]),
+            *(metric.form.number(part[i]) for metric, found in beside for part in (found.circuit, found.complement)),
         )
     return table
 
@@ -197,15 +191,6 @@ def _texts(cells: Iterable[str]) -> Iterable[Text]:
     return map(Text, cells)
 
 
-def interval_text(interval: Interval, total_nodes: int | None = None) -> str:
-    """Return ``value [low, high]``; a number of nodes where `total_nodes` is given."""
-    value, low, high = (_number(part, total_nodes) for part in (interval.value, interval.low, interval.high))
-    return f"{value} [{low}, {high}]"
-
-
-def _number(number: Number, total_nodes: int | None = None) -> str:
-    if number is None:
-        return "-"
-    if total_nodes is None:
-        return f"{number:z.2f}"  # z: no -0.00
-    return "all" if number == total_nodes else compact(number)
+def interval_text(interval: Interval) -> str:
+    """Return ``value [low, high]`` in two digits."""
+    return SHARE.interval(interval)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import Band, Estimate
+from basisbench.measures.resampling import Band, Estimate
 from basisbench.results.schema import Environment, Interval, PairCounts
 from basisbench.steering.board import Steerability
 from basisbench.steering.settings import SteerConfig

@@ -14,8 +14,8 @@ from rich.text import Text
 from basisbench.cache import write_atomically
 from basisbench.figures.files import write_table
 from basisbench.figures.panels import Value
+from basisbench.measures.forms import compact
 from basisbench.results.schema import Interval
-from basisbench.results.tables import compact
 from basisbench.steering.board import KL_BUDGET
 from basisbench.steering.document import BandRecord, BasisRecord, BoardRecord, ControlRecord, SteerDocument
 from basisbench.steering.figures import draw_board, draw_doses

@@ -34,8 +34,9 @@ from basisbench.circuits.ablation import Ablation, Reference, reference, units_w
 from basisbench.circuits.ranking import Ranking, nodes_by_layer
 from basisbench.circuits.splice import Splice
 from basisbench.errors import UserError
+from basisbench.measures.curve import SMALLEST_EFFECT
 from basisbench.measures.metrics import LOGIT_DIFFERENCE, Floats, Metric, Outcome
-from basisbench.measures.statistics import SMALLEST_EFFECT, Band, resampled
+from basisbench.measures.resampling import Band, resampled
 from basisbench.models.adapter import Model, Start
 from basisbench.models.recording import record
 from basisbench.models.sites import Site

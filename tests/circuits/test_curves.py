@@ -15,8 +15,9 @@ from basisbench.bases.load import load_basis
 from basisbench.circuits.ablation import ABLATIONS, Ablation, donors
 from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import Ranking, rank_nodes
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import METRICS
-from basisbench.measures.statistics import Curve, summarise
+from basisbench.measures.summary import summarise
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
 from basisbench.progress import silent
@@ -177,7 +178,7 @@ def kept_nodes(ranking: Ranking, k: int) -> set[tuple[int, int, int]]:
 def assert_equals_brute_force(
     curve: Curve, ranking: Ranking, brute: BruteForce, ablation: Ablation, error: ErrorTreatment
 ) -> None:
-    metric = METRICS["logit_difference"].compute
+    metric = METRICS.get("logit_difference").compute
     for index, size in enumerate(curve.size.tolist()):
         kept = kept_nodes(ranking, size)
         for outcome, complement in ((curve.circuit, False), (curve.complement, True)):
