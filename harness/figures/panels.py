@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from basisbench.figures.series import Comparison, LeftOutError, Panel
 from basisbench.figures.style import GRID, INK, PALE_INK, Look, Style, short
+from basisbench.measures.forms import compact
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import Band
-from basisbench.results.tables import compact
+from basisbench.measures.resampling import Band
 
 MOST_PANELS = 72
 MOST_MARKED = 25
