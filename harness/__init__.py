@@ -4,7 +4,7 @@
     report = basisbench.run(basisbench.make_config({"tasks": "sva/nounpp", "bases": "neurons"}))
     basisbench.plot_curves(report.results, report.folder / "curves.png")
     for result in report.results:
-        print(result.cell.basis, result.summary.nodes_at_08.value)
+        print(result.cell.basis, result.summary["nodes@0.8"].value)
 
 Names are imported when first used, so that `import basisbench` is quick.
 """

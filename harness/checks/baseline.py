@@ -9,7 +9,7 @@ from rich.table import Table
 
 from basisbench.errors import UserError
 from basisbench.measures.metrics import ACCURACY, CANDIDATE_ACCURACY, LOGIT_DIFFERENCE, Metric
-from basisbench.measures.statistics import Estimate, resampled
+from basisbench.measures.resampling import Estimate, resampled
 from basisbench.models.adapter import Model
 from basisbench.progress import Say
 from basisbench.prompts.prompt_set import PromptSet, Scoring

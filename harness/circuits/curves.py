@@ -28,8 +28,8 @@ from basisbench.circuits.circuit import Circuit, Circuits
 from basisbench.circuits.gates import hard_gates, layer_nodes
 from basisbench.circuits.ranking import Ranking, check_sizes
 from basisbench.circuits.splice import Splice
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Outcome
-from basisbench.measures.statistics import Curve
 from basisbench.models.adapter import Model, Prefix, Start
 from basisbench.models.recording import record
 from basisbench.models.sites import Site

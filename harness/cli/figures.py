@@ -10,16 +10,29 @@ from typing import Annotated
 import typer
 
 from basisbench.cli.app import app
+from basisbench.cli.naming import naming
 
 
-@app.command()
+def _names() -> list[str]:
+    from basisbench.figures import FIGURES
+
+    return [*FIGURES.names]
+
+
+def _lines() -> list[str]:
+    from basisbench.figures import FIGURES
+
+    return [f"{plot.name}: {plot.about} (needs {plot.needs})" for plot in FIGURES]
+
+
+@app.command(cls=naming({"only": _names}, _lines))
 def figures(
     folders: Annotated[list[Path] | None, typer.Argument(help="Folders of results (default: runs).")] = None,
     style: Annotated[str, typer.Option(help="screen or paper.")] = "screen",
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("figures"),
     only: Annotated[
         str,
-        typer.Option(help="curves, nodes, overlap-tasks, overlap-methods, profile, agreement, cost (default: all)."),
+        typer.Option(help="{} (default: all)."),
     ] = "",
     width: Annotated[
         str | None, typer.Option(help="iclr, neurips, icml-column, acl-column or inches (default for paper: iclr).")
@@ -29,7 +42,7 @@ def figures(
     methods: Annotated[str, typer.Option(help="Results of these methods only.")] = "",
     nodes: Annotated[int, typer.Option(help="Nodes of the circuits in overlaps and profiles.")] = 100,
 ) -> None:
-    """Draw results: curves, nodes to a threshold, overlaps, profiles, agreement, cost (PDF, SVG, PNG, CSV)."""
+    """Draw results: every figure, or some, each with its numbers (PDF, SVG, PNG, CSV)."""
     from basisbench.figures import choose_style, compare, make_figures, read_folders
 
     def names(text: str) -> list[str]:

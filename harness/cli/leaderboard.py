@@ -8,15 +8,22 @@ from typing import Annotated
 import typer
 
 from basisbench.cli.app import app
+from basisbench.cli.naming import naming
 from basisbench.errors import UserError, unknown_name
 
 
-@app.command()
+def _statistics() -> list[str]:
+    from basisbench.measures.statistic import board_statistics
+
+    return [statistic.name for statistic in board_statistics()]
+
+
+@app.command(cls=naming({"by": _statistics}))
 def leaderboard(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Folders of results, with those inside (default: runs).")
     ] = None,
-    by: Annotated[str, typer.Option(help="Order rows by auc_f, auc_c or nodes@0.8.")] = "auc_f",
+    by: Annotated[str, typer.Option(help="Order rows by one of {}.")] = "auc_f",
     tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
     method: Annotated[str | None, typer.Option(help="Method to compare bases under (default: the fullest).")] = None,
     format: Annotated[str | None, typer.Option(help="terminal, md, csv, latex or json.")] = None,
@@ -26,12 +33,12 @@ def leaderboard(
     from rich.console import Console
 
     from basisbench.cache import write_atomically
-    from basisbench.leaderboard import STATISTICS, build_leaderboard
+    from basisbench.leaderboard import build_leaderboard
     from basisbench.leaderboard.formats import FORMATS, SUFFIXES
     from basisbench.leaderboard.terminal import terminal
+    from basisbench.measures.statistic import board_statistic
 
-    if by not in STATISTICS:
-        raise unknown_name("statistic", by, STATISTICS)
+    board_statistic(by)
     if format not in (None, "terminal", *FORMATS):
         raise unknown_name("format", str(format), ("terminal", *FORMATS))
     if out and format == "terminal":

@@ -5,7 +5,8 @@ reading = read_folders([Path("runs")])
 make_figures(compare(reading.results, reading.ranking), Path("figures"))
 """
 
-from basisbench.figures.make import FIGURES, FigureReport, draw_curves, make_figures, plot_curves
+from basisbench.figures.make import FigureReport, draw_curves, make_figures, plot_curves
+from basisbench.figures.plot import FIGURES, Plot
 from basisbench.figures.reading import Reading, read_folders
 from basisbench.figures.series import Comparison, LeftOutError, compare
 from basisbench.figures.style import (
@@ -31,6 +32,7 @@ __all__ = [
     "FigureReport",
     "LeftOutError",
     "Look",
+    "Plot",
     "Reading",
     "Style",
     "choose_style",

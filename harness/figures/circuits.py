@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from basisbench.measures.metrics import Floats
+from basisbench.measures.ranks import places
 from basisbench.results.files import RankingArrays
 
 Node = tuple[int, ...]
@@ -55,4 +56,4 @@ def correlation_at(ranks: tuple[Floats, Floats], k: int) -> float:
     a, b = (side[np.maximum(*ranks) < k] for side in ranks)
     if len(a) < FEWEST:
         return float("nan")
-    return float(np.corrcoef(a.argsort().argsort(), b.argsort().argsort())[0, 1])
+    return float(np.corrcoef(places(a), places(b))[0, 1])

@@ -1,35 +1,20 @@
 """From a comparison to files: every figure there is, each with its CSV; what cannot be drawn is named, and why."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from basisbench.errors import UserError, unknown_name
-from basisbench.figures.agreement import agreement
-from basisbench.figures.cost import cost
-from basisbench.figures.curves import curves
+from basisbench.errors import UserError
 from basisbench.figures.files import FORMATS, PNG_DPI, write_figure, write_table
-from basisbench.figures.nodes import nodes
-from basisbench.figures.overlap import overlap_methods, overlap_tasks
-from basisbench.figures.panels import Drawing
-from basisbench.figures.profile import profile
+from basisbench.figures.plot import FIGURES
+from basisbench.figures.plots.curves import curves
 from basisbench.figures.series import Comparison, LeftOutError, compare
 from basisbench.figures.style import SCREEN, Style, drawn_in
 from basisbench.results.schema import Result
 
 TOP_K = 100
-# A figure by name, from the comparison, the style and k, the size of the circuits that are compared.
-FIGURES: dict[str, Callable[[Comparison, Style, int], Drawing]] = {
-    "curves": lambda comparison, style, k: curves(comparison, style),
-    "nodes": lambda comparison, style, k: nodes(comparison, style),
-    "overlap-tasks": overlap_tasks,
-    "overlap-methods": overlap_methods,
-    "profile": profile,
-    "agreement": lambda comparison, style, k: agreement(comparison, style),
-    "cost": lambda comparison, style, k: cost(comparison, style),
-}
 
 
 @dataclass(frozen=True)
@@ -55,18 +40,15 @@ def make_figures(
     `k` is the number of nodes of the circuits in overlaps and profiles; `command` goes into the files' metadata.
     Raises UserError for an unknown figure, k below 1, a damaged arrays file and a folder that cannot be written.
     """
-    for name in only:
-        if name not in FIGURES:
-            raise unknown_name("figure", name, FIGURES)
+    chosen = [FIGURES.get(name) for name in only] or [*FIGURES]
     if k < 1:
         raise UserError(f"circuits of {k} nodes cannot be compared: valid is 1 or more")
     report = FigureReport()
-    for name, draw in FIGURES.items():
-        if only and name not in only:
-            continue
+    for plot in (plot for plot in FIGURES if plot in chosen):
+        name = plot.name
         with drawn_in(style):
             try:
-                drawing = draw(comparison, style, k)
+                drawing = plot.draw(comparison, style, k)
             except LeftOutError as error:
                 report.left_out[name] = str(error)
                 continue
@@ -92,8 +74,8 @@ def make_figures(
 def plot_curves(results: Sequence[Result], path: Path) -> list[Path]:
     """Write the curves of `results` as PNG (200 dpi) and SVG; return the two paths.
 
-    `path` may end in .png, .svg or neither. See `basisbench.figures.curves.curves` for what is drawn. Raises UserError
-    without results or if it cannot write.
+    `path` may end in .png, .svg or neither. See `figures.plots.curves` for what is drawn. Raises UserError without
+    results or if it cannot write.
     """
     stem = path.with_suffix("") if path.suffix in (".png", ".svg") else path
     with drawn_in(SCREEN):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from basisbench.figures.series import Comparison, LeftOutError, Panel
 from basisbench.figures.style import GRID, INK, PALE_INK, Look, Style, short
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import Band
+from basisbench.measures.resampling import Band
 from basisbench.writing import Value, compact
 
 MOST_PANELS = 72

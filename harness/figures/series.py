@@ -15,7 +15,7 @@ import numpy as np
 from basisbench.errors import UserError
 from basisbench.figures.style import Look, make_look
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import Band
+from basisbench.measures.resampling import Band
 from basisbench.results.files import RankingArrays
 from basisbench.results.schema import Interval, Result
 from basisbench.results.tables import settings_in_words, varying_settings

@@ -18,7 +18,7 @@ from basisbench.circuits.ablation import check_ablation
 from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import Ranking
 from basisbench.measures.metrics import scoring_metric
-from basisbench.measures.statistics import summarise
+from basisbench.measures.summary import summarise
 from basisbench.models.adapter import Model
 from basisbench.models.names import file_sha256
 from basisbench.progress import Progress, silent

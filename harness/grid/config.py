@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from basisbench.measures.metrics import SCORING_METRICS, scoring_metric
+from basisbench.measures.metrics import scoring_metric, scoring_metrics
 from basisbench.results.schema import Cell
 from basisbench.settings import EMBEDDED, Dtype, Name, Names, Seeds, Setting, Sizes, make_settings
 from basisbench.settings.common import (
@@ -51,6 +51,7 @@ def _is_scoring_metric(name: str) -> str:
 
 
 Errors = Annotated[list[ErrorTreatment], Field(min_length=1), BeforeValidator(split_line), AfterValidator(once)]
+SCORING = ", ".join(metric.name for metric in scoring_metrics())
 ScoringMetric = Annotated[Name, AfterValidator(_is_scoring_metric)]
 
 
@@ -92,7 +93,7 @@ class CellConfig(BaseModel):
     positions: Annotated[Positions, POSITIONS] = "kept"
     rank: Annotated[Rank, RANK] = "abs"
     split: Annotated[EvaluationSplit, SPLIT] = "evaluation"
-    metric: Annotated[ScoringMetric, replace(METRIC, valid=", ".join(SCORING_METRICS))] = "logit_difference"
+    metric: Annotated[ScoringMetric, replace(METRIC, valid=SCORING)] = "logit_difference"
     answers: Annotated[Answers, ANSWERS] = "first"
     chat: Annotated[bool, CHAT] = False
     require_correct: Annotated[bool, REQUIRE_CORRECT] = False

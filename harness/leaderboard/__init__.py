@@ -5,26 +5,19 @@ board = build_leaderboard([Path("runs")])
 print(board.headline)
 """
 
-from basisbench.leaderboard.board import (
-    STATISTICS,
-    By,
-    Comparison,
-    Headline,
-    Leaderboard,
-    Measures,
-    Row,
-    TaskEntry,
-    from_json,
-    to_json,
-)
+from basisbench.leaderboard.board import Comparison, Headline, Leaderboard, Measures, Row, TaskEntry
 from basisbench.leaderboard.build import build_leaderboard
+from basisbench.leaderboard.column import Column, Measured
+from basisbench.leaderboard.columns import COLUMNS
+from basisbench.leaderboard.document import from_json, to_json
 
 __all__ = [
-    "STATISTICS",
-    "By",
+    "COLUMNS",
+    "Column",
     "Comparison",
     "Headline",
     "Leaderboard",
+    "Measured",
     "Measures",
     "Row",
     "TaskEntry",

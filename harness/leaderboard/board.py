@@ -1,54 +1,55 @@
-"""What a leaderboard says: frozen records, and their JSON form. `build_leaderboard` makes them.
+"""What a leaderboard says: frozen records. `build_leaderboard` makes them.
 
 Numbers that are not defined are None here and null in JSON. All intervals are 95 % percentile intervals of one
 bootstrap over evaluation pairs; spreads over discovery seeds stand apart from them.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import model_serializer, model_validator
 
+from basisbench.measures.statistic import board_statistics
 from basisbench.results.schema import Interval
 from basisbench.values import Number
 
-By = Literal["auc_f", "auc_c", "nodes@0.8"]
 Verdict = Literal["sparsest", "on these tasks", "cannot tell", "nothing to compare"]
-STATISTICS: tuple[By, ...] = ("auc_f", "auc_c", "nodes@0.8")
-"""What rows can be ordered by: larger is sparser for the areas, smaller for the nodes."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """The numbers of one row on one task (means over seeds), or over all tasks (means over tasks).
+    """The numbers of one row on one task (averages over seeds), or over all tasks (averages over tasks).
 
-    Nodes and units are averaged as geometric means. `nodes_at_08` counts nodes with positions; of these circuits
-    `units_at_08` counts distinct (layer, unit), so without positions, and `errors_at_08` the error nodes; both are
-    None where only everything reaches 0.8, which happens in `unreached` of `cells` cells. `*_sd` is the standard
-    deviation over discovery seeds (of log10 for nodes), None with one seed. `seconds` is the mean over cells,
-    `peak_memory_bytes` the largest; both are None on a board whose cells are of several machines.
+    `statistics` are those of boards, by name, and `spreads` their standard deviations over discovery seeds, each on
+    the statistic's own scale (so of log10 for nodes), None with one seed. `numbers` are those of the columns that are
+    measured in cells (`basisbench.leaderboard.columns`), by the column's name. In JSON all stand side by side.
     """
 
-    auc_f: Interval
-    auc_c: Interval
-    nodes_at_08: Interval
-    auc_f_sd: Number
-    auc_c_sd: Number
-    nodes_at_08_sd: Number
-    units_at_08: Number
-    errors_at_08: Number
-    unreached: int
-    cells: int
-    seconds: Number
-    peak_memory_bytes: int | None
+    statistics: dict[str, Interval]
+    spreads: dict[str, Number]
+    numbers: dict[str, int | float | None]
 
-    def interval(self, by: By) -> Interval:
-        """Return the statistic `by` with its interval."""
-        return {"auc_f": self.auc_f, "auc_c": self.auc_c, "nodes@0.8": self.nodes_at_08}[by]
+    @model_serializer
+    def _flat(self) -> dict[str, Any]:
+        known = [statistic for statistic in board_statistics() if statistic.name in self.statistics]
+        return {
+            **{statistic.identifier: self.statistics[statistic.name] for statistic in known},
+            **{f"{statistic.identifier}_sd": self.spreads[statistic.name] for statistic in known},
+            **self.numbers,
+        }
 
-    def spread(self, by: By) -> Number:
-        """Return the standard deviation over seeds of the statistic `by`, of log10 for nodes."""
-        return {"auc_f": self.auc_f_sd, "auc_c": self.auc_c_sd, "nodes@0.8": self.nodes_at_08_sd}[by]
+    @model_validator(mode="before")
+    @classmethod
+    def _nested(cls, flat: Any) -> Any:
+        if not isinstance(flat, dict):
+            return flat
+        numbers = dict(flat)
+        known = [statistic for statistic in board_statistics() if statistic.identifier in flat]
+        return {
+            "statistics": {statistic.name: numbers.pop(statistic.identifier) for statistic in known},
+            "spreads": {one.name: numbers.pop(f"{one.identifier}_sd", None) for one in known},
+            "numbers": numbers,
+        }
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ class TaskEntry:
 class Comparison:
     """A row against a better or worse one, paired on the same resamples of the same pairs, over the same tasks.
 
-    `difference` is this row minus the reference in the statistic of the board (of log10 for nodes), a mean over
-    tasks; `effect_size` is it over its standard deviation across tasks (None with one task or none). `node_ratio`
-    is this row's nodes@0.8 over the reference's, a geometric mean over tasks. `p` is the two-sided sign-flip test
-    across `tasks` tasks, `holm` the same after Holm's correction over the `comparisons` made together, and
-    `smallest_holm` the least that `holm` can be with so many tasks and comparisons.
+    `difference` is this row minus the reference in the statistic of the board, on its scale (so of log10 for nodes),
+    an average over tasks; `effect_size` is it over its standard deviation across tasks (None with one task or none).
+    `node_ratio` is this row's nodes@0.8 over the reference's, a geometric mean over tasks. `p` is the two-sided
+    sign-flip test across `tasks` tasks, `holm` the same after Holm's correction over the `comparisons` made together,
+    and `smallest_holm` the least that `holm` can be with so many tasks and comparisons.
     """
 
     reference: str
@@ -141,7 +142,7 @@ class Leaderboard:
     `notes` what a reader must know (duplicates, comparisons refused), `problems` the files that were skipped.
     """
 
-    by: By
+    by: str
     tasks: tuple[str, ...]
     headlines: tuple[Headline, ...]
     rows: tuple[Row, ...]
@@ -155,16 +156,3 @@ class Leaderboard:
     def headline(self) -> str:
         """The sentences, one a line."""
         return "\n".join(headline.sentence for headline in self.headlines)
-
-
-_ADAPTER = TypeAdapter(Leaderboard)
-
-
-def to_json(board: Leaderboard) -> str:
-    """Return the board as JSON, numbers unrounded."""
-    return _ADAPTER.dump_json(board, indent=1).decode() + "\n"
-
-
-def from_json(text: str | bytes) -> Leaderboard:
-    """Return the board that `to_json` wrote; raises pydantic.ValidationError for anything else."""
-    return _ADAPTER.validate_json(text)

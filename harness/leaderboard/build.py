@@ -10,17 +10,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from basisbench.errors import printable, unknown_name
-from basisbench.leaderboard.board import STATISTICS, By, Comparison, Leaderboard, Row, TaskEntry
-from basisbench.leaderboard.cells import Sample, read_samples
+from basisbench.leaderboard.board import Comparison, Leaderboard, Row, TaskEntry
+from basisbench.leaderboard.cells import read_samples
+from basisbench.leaderboard.columns import COLUMNS
 from basisbench.leaderboard.headline import headline
 from basisbench.leaderboard.ranking import Ranked, compare, rank_rows
 from basisbench.leaderboard.rows import RowCells, make_rows
+from basisbench.leaderboard.samples import Sample
+from basisbench.measures.statistic import HEADLINE, board_statistic
 
 
 def build_leaderboard(
     folders: Sequence[Path],
     *,
-    by: By = "auc_f",
+    by: str = HEADLINE,
     tasks: Collection[str] | None = None,
     method: str | None = None,
     n_resamples: int = 2000,
@@ -34,8 +37,7 @@ def build_leaderboard(
     Raises UserError for an unknown statistic, task or method, a folder that is not there and folders without a good
     result. A bad file is skipped and listed in `problems`.
     """
-    if by not in STATISTICS:
-        raise unknown_name("statistic", by, STATISTICS)
+    statistic = board_statistic(by)
     reading = read_samples(folders, tasks, n_resamples)
     samples, unlike = _on_one_machine(reading.samples)
     cells, settings, notes = make_rows(samples)
@@ -46,7 +48,7 @@ def build_leaderboard(
     questions: dict[tuple[str, ...], list[RowCells]] = {}
     for row in cells:
         questions.setdefault(tuple(row.question.values()), []).append(row)
-    answers = [(_question(rows), rank_rows(rows, by), rows) for rows in questions.values()]
+    answers = [(_question(rows), rank_rows(rows, statistic), rows) for rows in questions.values()]
     answers.sort(key=lambda answer: (-len(answer[1].rows), answer[0]))
     return Leaderboard(
         by=by,
@@ -62,13 +64,14 @@ def build_leaderboard(
 
 
 def _on_one_machine(samples: Sequence[Sample]) -> tuple[Sequence[Sample], list[str]]:
-    """Return the samples without seconds and memory, and a note, if they are of several machines."""
+    """Return the samples without the numbers of one machine (seconds, memory), and a note, if they are of several."""
     machines = {sample.machine for sample in samples}
     if len(machines) < 2:
         return samples, []
     devices = printable(", ".join(sorted({device for device, *_ in machines})))
     note = f"seconds and memory are left out: cells were computed on {len(machines)} machines ({devices})"
-    return [replace(sample, seconds=None, peak_memory_bytes=None) for sample in samples], [note]
+    of_one = {column.name: None for column in COLUMNS if column.measured and column.measured.of_one_machine}
+    return [replace(sample, numbers={**sample.numbers, **of_one}) for sample in samples], [note]
 
 
 def _question(rows: Sequence[RowCells]) -> str:

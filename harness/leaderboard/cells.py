@@ -2,13 +2,11 @@
 
 1. Find the result files of all folders; one name counts once.
 2. Read each with the arrays beside it; what is wrong with one is a line, and the others go on.
-3. Draw one set of resamples a task, the same for every row, so that rows can be compared pair by pair.
-4. Compute the three statistics of the board under these resamples. Summaries in the files are not believed.
+3. Measure each (`samples`).
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import lru_cache, partial
@@ -19,51 +17,21 @@ import numpy as np
 
 from basisbench.errors import UserError, printable, unknown_name
 from basisbench.leaderboard.processes import spread
+from basisbench.leaderboard.samples import Sample, draw_weights, measure
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, scoring_metric
-from basisbench.measures.statistics import Curve, log_area, nodes_at, safe_divisor
+from basisbench.measures.statistic import board_statistics
 from basisbench.results.files import read_arrays, read_result
-from basisbench.results.schema import Cell, Result
-from basisbench.values import Number
+from basisbench.results.schema import Result
 
-THRESHOLD = 0.8
 MAX_PAIRS, MAX_POINTS = 10_000, 2_000
 """Evaluation pairs and sizes that a result may have here: resamples of more would fill the memory."""
 CHUNK = 200
 """Results that a process reads at a time: neighbours by name, so mostly of one task and its resamples."""
 BATCH = 2**15
 """Values of curves read before their statistics are computed: what runs again at once is still near the processor."""
-BLOCK = 2048
-"""Weightings computed at a time: more would fill the memory."""
 PATTERN = "*__*__*__*.json"
 """How a result is named; other JSON files in a folder are none."""
-
-Weights = Callable[[str, int], Floats]
-"""Takes a task and its number of pairs, gives weights [1 + R, N]."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One cell: its settings, its statistics and their replicates.
-
-    `point` [3] and `replicates` [3, R] hold auc_f, auc_c and log10 nodes@0.8, NaN and empty where `degenerate`.
-    `pairs` says which pairs they were measured on, `control` whether its basis or its method is a control. `units` and
-    `errors` are the distinct (layer, unit) and the error nodes of the circuit at nodes@0.8, None where only everything
-    reaches it.
-    """
-
-    name: str
-    cell: Cell
-    model_hash: str
-    pairs: str
-    control: bool
-    degenerate: bool
-    point: Floats
-    replicates: Floats
-    units: Number
-    errors: Number
-    machine: tuple[str, str, str]
-    seconds: Number
-    peak_memory_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -131,28 +99,16 @@ def find_results(folders: Sequence[Path]) -> list[list[Path]]:
     return [copies[name] for name in sorted(copies)]
 
 
-def draw_weights(task: str, n: int, n_resamples: int) -> Floats:
-    """Return the weights of a task's n pairs: 1/n for the point, then a resample's counts over n, [1 + R, n].
-
-    The seed is made of the task's name: one task's resamples are the same for every row and seed, another task's are
-    independent of them.
-    """
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(task.encode()).digest()[:8]))
-    point = np.full(n, 1 / n)
-    weights: Floats = np.concatenate([point[None], rng.multinomial(n, point, n_resamples) / n])
-    return weights
-
-
 def _read_all(copies: Sequence[Sequence[Path]], tasks: Collection[str] | None, n_resamples: int) -> list[_Found]:
     read = partial(_read_some, tasks=tasks, n_resamples=n_resamples)
-    found, replicates = spread(read, copies, (3, n_resamples), CHUNK)
+    found, replicates = spread(read, copies, (len(board_statistics()), n_resamples), CHUNK)
     return [_with_replicates(one, part) for one, part in zip(found, replicates, strict=True)]
 
 
 def _read_some(
     copies: Sequence[Sequence[Path]], replicates: Floats, tasks: Collection[str] | None, n_resamples: int
 ) -> list[_Found]:
-    """Return what came of each of some results; the replicates of all go into `replicates` [results, 3, R]."""
+    """Return what came of each of some results; the replicates of all go into `replicates` [results, S, R]."""
     weights = lru_cache(maxsize=4)(lambda task, n: draw_weights(task, n, n_resamples))
     found: list[_Found] = []
     for read in chain.from_iterable(_batches(copies, tasks)):
@@ -161,7 +117,7 @@ def _read_some(
             replicates[len(found)] = sample.replicates
         task = read.result.cell.task if read.result else None
         one = _Found(sample, task, read.problems, read.notes)
-        found.append(_with_replicates(one, np.empty((3, 0))))
+        found.append(_with_replicates(one, np.empty((0, 0))))
     return found
 
 
@@ -221,50 +177,3 @@ def read_curve(path: Path, result: Result) -> Curve:
             f"valid are at most {MAX_PAIRS:,} and {MAX_POINTS:,}"
         )
     return curve
-
-
-def measure(result: Result, curve: Curve, weights: Weights) -> Sample:
-    """Return the sample of a result that has this curve."""
-    point, replicates = np.full(3, np.nan), np.zeros((3, 0))
-    units = errors = None
-    if not result.degenerate:
-        found = statistics(curve, weights(result.cell.task, curve.n), result.cell.metric)
-        point, replicates = found[:, 0], found[:, 1:]
-        reached = int(np.searchsorted(np.log10(curve.size), point[2] - 1e-9))
-        if reached < curve.size.size:
-            units, errors = float(curve.distinct_units[reached]), float(curve.error_nodes[reached])
-    return Sample(
-        name=result.name,
-        cell=result.cell,
-        model_hash=result.environment.model_hash,
-        pairs=f"{result.data.hash} {curve.n}",
-        control=bool(result.controls),
-        degenerate=result.degenerate or not np.isfinite(point).all(),
-        point=point,
-        replicates=replicates,
-        units=units,
-        errors=errors,
-        machine=result.environment.machine,
-        seconds=sum(result.timing.seconds.values()),
-        peak_memory_bytes=result.timing.peak_memory_bytes,
-    )
-
-
-def statistics(curve: Curve, weights: Floats, metric_name: str) -> Floats:
-    """Return auc_f, auc_c and log10 nodes@0.8 under weights [R, N] as [3, R] (see `statistics_of`)."""
-    metric = scoring_metric(metric_name)
-    full, empty, circuit, complement = (
-        metric.compute(outcome) for outcome in (curve.full, curve.empty, curve.circuit, curve.complement)
-    )
-    # differences before their means: one product of matrices gives them all
-    values = np.vstack([full - empty, circuit - empty, complement - empty])
-    found = np.empty((3, len(weights)))
-    for first in range(0, len(weights), BLOCK):
-        block = slice(first, first + BLOCK)
-        means = values @ weights[block].T
-        divisor = safe_divisor(curve, means[0], metric)
-        ratios = np.divide(means[1:], divisor, out=means[1:])
-        f, c = ratios[: curve.size.size], ratios[curve.size.size :]
-        found[0, block], found[1, block] = log_area(curve, f, ideal=1), log_area(curve, c, ideal=0)
-        found[2, block] = np.log10(nodes_at(curve, f, THRESHOLD)) + 0 * divisor  # NaN where f is
-    return found

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from basisbench.errors import printable
-from basisbench.leaderboard.board import STATISTICS, Comparison, Headline, Verdict
+from basisbench.leaderboard.board import Comparison, Headline, Verdict
 from basisbench.leaderboard.inference import quantiles
-from basisbench.leaderboard.ranking import NODES, Ranked, compare
-from basisbench.leaderboard.rows import RowCells, power
+from basisbench.leaderboard.ranking import Ranked, compare, place
+from basisbench.leaderboard.rows import RowCells
+from basisbench.measures.forms import CHANCE, RATIO, SHARE
+from basisbench.measures.statistic import power_of_ten
 from basisbench.results.schema import Interval
-from basisbench.results.tables import interval_text
-from basisbench.values import Number
-from basisbench.writing import compact
 
 SURE = 0.05
 PREFERRED = {
@@ -56,7 +55,7 @@ def headline(ranked: Ranked, question: str, method: str | None = None) -> Headli
     if len(rows) == 1:
         sentence = (
             f"{prefix}Only one basis, {_name(best, rows)}, has all {_tasks(len(ranked.tasks))} with {under}: "
-            f"{ranked.by} {_value(best, ranked)}, and nothing to compare it with{_controls_ahead(best, ranked)}."
+            f"{ranked.by.name} {_value(best, ranked)}, and nothing to compare it with{_controls_ahead(best, ranked)}."
         )
         return Headline(sentence, "nothing to compare", question, printable(best.method), best.key, None, None)
     following = rows[1]
@@ -75,14 +74,15 @@ def headline(ranked: Ranked, question: str, method: str | None = None) -> Headli
 def _sentence(verdict: Verdict, under: str, rows: Sequence[RowCells], comparison: Comparison, ranked: Ranked) -> str:
     best, following = rows[0], rows[1]
     first, second = _name(best, rows), _name(following, rows)
-    test = f"Holm p = {p_text(comparison.holm)} over {_tasks(comparison.tasks)}"
+    test = f"Holm p = {CHANCE.write(comparison.holm)} over {_tasks(comparison.tasks)}"
     least = ""
     if comparison.smallest_holm > SURE:
         least = (
             f" (with {_tasks(comparison.tasks)} and {comparison.comparisons} "
-            f"comparison{'s' * (comparison.comparisons > 1)} it cannot be below {p_text(comparison.smallest_holm)})"
+            f"comparison{'s' * (comparison.comparisons > 1)} it cannot be below "
+            f"{CHANCE.write(comparison.smallest_holm)})"
         )
-    values = f"{ranked.by} {_value(best, ranked)}"
+    values = f"{ranked.by.name} {_value(best, ranked)}"
     by_how_much = f"{_distance(comparison, ranked)} the next basis, {second}"
     if verdict == "cannot tell":
         return (
@@ -95,26 +95,6 @@ def _sentence(verdict: Verdict, under: str, rows: Sequence[RowCells], comparison
             f"on other tasks one cannot tell {first} from {second}, {test}{least}"
         )
     return f"Sparsest basis with {under}: {first}, {values}, {by_how_much}; {test}"
-
-
-def node_text(interval: Interval) -> str:
-    """Return ``value [low, high]`` of numbers of nodes, which need not be whole: they are means."""
-    value, low, high = (
-        "-" if part is None else compact(part) for part in (interval.value, interval.low, interval.high)
-    )
-    return f"{value} [{low}, {high}]"
-
-
-def ratio_text(interval: Interval) -> str:
-    """Return ``value [low, high]`` of ratios, in three digits."""
-    parts = (interval.value, interval.low, interval.high)
-    value, low, high = ("-" if x is None else compact(x) if x >= 100 else f"{x:#.3g}" for x in parts)
-    return f"{value} [{low}, {high}]"
-
-
-def p_text(p: float) -> str:
-    """Return a p value in two digits."""
-    return f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"
 
 
 def _tasks(count: int) -> str:
@@ -130,43 +110,46 @@ def _name(row: RowCells, rows: Sequence[RowCells]) -> str:
 
 
 def _value(row: RowCells, ranked: Ranked) -> str:
-    average, column = ranked.averages[row.key], STATISTICS.index(ranked.by)
+    average, column = ranked.averages[row.key], place(ranked.by)
     low, high = quantiles(average.replicates[column])
     interval = Interval(value=float(average.point[column]), low=float(low), high=float(high))
-    return node_text(power(interval)) if column == NODES else interval_text(interval)
+    return ranked.by.form.interval(interval.mapped(ranked.by.unscaled))
+
+
+def _gain(comparison: Comparison, ranked: Ranked) -> str:
+    """Return by how much the best row is better, in words: a ratio where differences are ratios."""
+    difference = comparison.difference if ranked.by.better == "higher" else comparison.difference.turned
+    if not ranked.by.logarithmic:
+        return SHARE.interval(difference)
+    return f"{RATIO.interval(difference.mapped(power_of_ten))} times {ranked.by.direction}"
 
 
 def _distance(comparison: Comparison, ranked: Ranked) -> str:
-    if ranked.by == "nodes@0.8":
-        return f"{ratio_text(_inverse(comparison.node_ratio))} times fewer than"
-    return f"{interval_text(comparison.difference)} above"
+    gain = _gain(comparison, ranked)
+    if ranked.by.logarithmic:
+        return f"{gain} than"
+    return f"{gain} {'above' if ranked.by.better == 'higher' else 'below'}"
 
 
 def _apart(comparison: Comparison, ranked: Ranked) -> str:
-    if ranked.by == "nodes@0.8":
-        return f"{ratio_text(_inverse(comparison.node_ratio))} times fewer"
-    return f"{interval_text(comparison.difference)} apart"
+    gain = _gain(comparison, ranked)
+    return gain if ranked.by.logarithmic else f"{gain} apart"
 
 
 def _turned(comparison: Comparison, reference: RowCells) -> Comparison:
     """Return the comparison of the two rows the other way round, now with `reference`."""
-    difference, size = comparison.difference, comparison.effect_size
     return replace(
         comparison,
         reference=reference.key,
-        difference=Interval(value=_minus(difference.value), low=_minus(difference.high), high=_minus(difference.low)),
+        difference=comparison.difference.turned,
         node_ratio=_inverse(comparison.node_ratio),
-        effect_size=_minus(size),
+        effect_size=None if comparison.effect_size is None else 0.0 - comparison.effect_size,
     )
 
 
-def _inverse(interval: Interval) -> Interval:
-    value, low, high = (None if part is None else 1 / part for part in (interval.value, interval.high, interval.low))
+def _inverse(ratio: Interval) -> Interval:
+    value, low, high = (None if part is None else 1 / part for part in (ratio.value, ratio.high, ratio.low))
     return Interval(value=value, low=low, high=high)
-
-
-def _minus(number: Number) -> Number:
-    return None if number is None else 0.0 - number
 
 
 def _controls_ahead(best: RowCells, ranked: Ranked) -> str:

@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import CONFIDENCE
+from basisbench.measures.ranks import places
+from basisbench.measures.resampling import CONFIDENCE
 from basisbench.results.schema import Interval
 
 MAX_EXACT = 14
@@ -63,25 +64,11 @@ def ranks(point: Floats, replicates: Floats) -> list[Interval]:
 
     A rank's interval is that of the row's ranks within the replicates, in each of which all rows see the same pairs.
     """
-    value = _places(point[:, None])[:, 0]
-    within = _places(replicates)
+    value, within = places(-point, ties="min"), places(-replicates, ties="min")
     low, high = quantiles(within, method="nearest")
     return [
         Interval(value=v, low=a, high=b) for v, a, b in zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
     ]
-
-
-def _places(values: Floats) -> Floats:
-    """Return one plus the number of larger values in its column, for each of values [m, R]."""
-    order = np.argsort(-values, axis=0)
-    ordered = np.take_along_axis(values, order, axis=0)
-    # the first of equal ones has the place of all of them
-    first = np.ones(values.shape, dtype=bool)
-    first[1:] = ordered[1:] < ordered[:-1]
-    numbers = np.arange(1, len(values) + 1)[:, None]
-    places = np.empty_like(values)
-    np.put_along_axis(places, order, np.maximum.accumulate(np.where(first, numbers, 0), axis=0), axis=0)
-    return places
 
 
 def quantiles(replicates: Floats, method: Literal["linear", "nearest"] = "linear") -> tuple[Floats, Floats]:

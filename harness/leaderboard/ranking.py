@@ -6,23 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from basisbench.leaderboard.board import STATISTICS, By, Comparison
+from basisbench.leaderboard.board import Comparison
 from basisbench.leaderboard.inference import holm, quantiles, ranks, sign_flip, smallest_p, standardised
-from basisbench.leaderboard.rows import Average, RowCells, power
+from basisbench.leaderboard.rows import Average, RowCells
 from basisbench.measures.metrics import Floats
+from basisbench.measures.statistic import SIZE, STATISTICS, Statistic, board_statistics, power_of_ten
 from basisbench.results.schema import Interval
-
-NODES = STATISTICS.index("nodes@0.8")
 
 
 @dataclass(frozen=True)
 class Ranked:
     """The rows of one question that have all its `tasks` on equal pairs, best first, and why the others do not.
 
-    `averages` holds each ranked row's mean over tasks, `ranks` its rank; `notes` are by row key.
+    `averages` holds each ranked row's average over tasks, `ranks` its rank; `notes` are by row key.
     """
 
-    by: By
+    by: Statistic
     tasks: tuple[str, ...]
     rows: tuple[RowCells, ...]
     averages: dict[str, Average]
@@ -35,7 +34,7 @@ class Ranked:
         return next((row for row in self.rows if not row.control), None)
 
 
-def rank_rows(rows: Sequence[RowCells], by: By) -> Ranked:
+def rank_rows(rows: Sequence[RowCells], by: Statistic) -> Ranked:
     """Rank the `rows` of one question by the statistic `by`.
 
     Its tasks are those that any row but controls has measured. Where rows were measured on other pairs, those on the
@@ -79,7 +78,7 @@ def compare(rows: Sequence[RowCells], reference: RowCells, ranked: Ranked) -> di
     rows = [row for row in rows if row.key != reference.key]
     if not rows:
         return {}
-    column = STATISTICS.index(ranked.by)
+    column, size = place(ranked.by), place(STATISTICS.get(SIZE))
     by_task = np.array([_points(row, ranked.tasks) - _points(reference, ranked.tasks) for row in rows])[:, :, column]
     p = sign_flip(by_task)
     corrected = holm(p)
@@ -87,7 +86,7 @@ def compare(rows: Sequence[RowCells], reference: RowCells, ranked: Ranked) -> di
         row.key: Comparison(
             reference=reference.key,
             difference=_difference(ranked.averages[row.key], ranked.averages[reference.key], column),
-            node_ratio=power(_difference(ranked.averages[row.key], ranked.averages[reference.key], NODES)),
+            node_ratio=_difference(ranked.averages[row.key], ranked.averages[reference.key], size).mapped(power_of_ten),
             effect_size=standardised(by_task[i]),
             p=float(p[i]),
             holm=float(corrected[i]),
@@ -103,16 +102,20 @@ def _pairs(row: RowCells, tasks: Sequence[str]) -> tuple[object, ...]:
     return tuple(row.cells[task].pairs for task in tasks)
 
 
+def place(statistic: Statistic) -> int:
+    """Return where a statistic stands among those of boards: which row of points [S] and replicates [S, R] is its."""
+    return board_statistics().index(statistic)
+
+
 def _points(row: RowCells, tasks: Sequence[str]) -> Floats:
-    """Return a row's statistics on each task: [T, 3]."""
+    """Return a row's statistics on each task: [T, S]."""
     return np.array([cells.average.point for cells in row.measured(tasks) if cells.average])
 
 
-def _larger_is_better(averages: Sequence[Average], by: By) -> tuple[Floats, Floats]:
-    column = STATISTICS.index(by)
-    sign = -1.0 if column == NODES else 1.0
-    point = sign * np.array([average.point[column] for average in averages])
-    return point, sign * np.array([average.replicates[column] for average in averages])
+def _larger_is_better(averages: Sequence[Average], by: Statistic) -> tuple[Floats, Floats]:
+    column = place(by)
+    point = by.sign * np.array([average.point[column] for average in averages])
+    return point, by.sign * np.array([average.replicates[column] for average in averages])
 
 
 def _difference(a: Average, b: Average, column: int) -> Interval:

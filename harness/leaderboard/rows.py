@@ -2,7 +2,7 @@
 
 1. Samples with equal settings, but for task and seed, are a row; settings in which rows differ go into its label.
 2. A row's samples of one task are averaged over seeds, point by point and replicate by replicate.
-3. The means over tasks are taken in the same way, where the row has all tasks of its question.
+3. The averages over tasks are taken in the same way, where the row has all tasks of its question.
 """
 
 import hashlib
@@ -14,9 +14,11 @@ import numpy as np
 
 from basisbench.errors import printable
 from basisbench.leaderboard.board import Measures, TaskEntry
-from basisbench.leaderboard.cells import Sample
+from basisbench.leaderboard.columns import COLUMNS
 from basisbench.leaderboard.inference import quantiles
+from basisbench.leaderboard.samples import Sample
 from basisbench.measures.metrics import Floats
+from basisbench.measures.statistic import board_statistics
 from basisbench.results.schema import Interval
 from basisbench.results.settings import (
     CONDITIONS,
@@ -29,12 +31,10 @@ from basisbench.results.settings import (
 )
 from basisbench.values import Number
 
-Spread = tuple[Number, Number, Number]
-
 
 @dataclass(frozen=True)
 class Average:
-    """A mean of points [3] and of replicates [3, R]: auc_f, auc_c and log10 nodes@0.8."""
+    """An average of points [S] and of replicates [S, R]: the statistics of boards, each on its own scale."""
 
     point: Floats
     replicates: Floats
@@ -57,7 +57,9 @@ class Cells:
     @cached_property
     def measures(self) -> Measures | None:
         """Return its numbers, None if there are none."""
-        return _of_samples(self.average, self.samples, seed_spread([self])) if self.average else None
+        if not self.average:
+            return None
+        return _measures(self.average, seed_spread([self]), [sample.numbers for sample in self.samples])
 
     def entry(self) -> TaskEntry:
         """Return what the board says of it."""
@@ -91,17 +93,14 @@ class RowCells:
         return [self.cells[task] for task in tasks if task in self.cells and self.cells[task].samples]
 
     def average(self, tasks: Sequence[str]) -> Average:
-        """Return the mean over `tasks`, all of which it has measured."""
-        averages = [cells.average for cells in self.measured(tasks) if cells.average]
-        return Average(
-            np.mean([part.point for part in averages], axis=0), np.mean([part.replicates for part in averages], axis=0)
-        )
+        """Return the average over `tasks`, all of which it has measured."""
+        return _average([cells.average for cells in self.measured(tasks) if cells.average])
 
     def overall(self, tasks: Sequence[str]) -> Measures:
         """Return the numbers over `tasks`, all of which it has measured."""
         cells = self.measured(tasks)
-        measures = [found for part in cells if (found := part.measures)]
-        return _of_tasks(self.average(tasks), measures, seed_spread(cells))
+        numbers = [found.numbers for part in cells if (found := part.measures)]
+        return _measures(self.average(tasks), seed_spread(cells), numbers)
 
 
 def make_rows(samples: Sequence[Sample]) -> tuple[list[RowCells], str, list[str]]:
@@ -137,14 +136,17 @@ def make_rows(samples: Sequence[Sample]) -> tuple[list[RowCells], str, list[str]
     return sorted(rows, key=lambda row: (row.label, row.key)), shared(settings, seeds), notes
 
 
-def seed_spread(cells: Sequence[Cells]) -> Spread:
-    """Return the standard deviation over seeds of the mean over tasks; None unless all have the same seeds, 2+."""
+def seed_spread(cells: Sequence[Cells]) -> dict[str, Number]:
+    """Return the standard deviation over seeds of the average over tasks, by statistic and on the scale of each.
+
+    None unless all have the same seeds, two or more.
+    """
+    names = [statistic.name for statistic in board_statistics()]
     seeds = [tuple(sample.cell.seed for sample in part.samples) for part in cells]
     if len(set(seeds)) != 1 or len(seeds[0]) < 2:
-        return None, None, None
-    by_seed = np.mean([[sample.point for sample in part.samples] for part in cells], axis=0)
-    auc_f, auc_c, nodes = by_seed.std(axis=0, ddof=1).tolist()
-    return auc_f, auc_c, nodes
+        return dict.fromkeys(names)
+    by_seed = _averaged([[sample.point for sample in part.samples] for part in cells], 2)
+    return dict(zip(names, by_seed.std(axis=0, ddof=1).tolist(), strict=True))
 
 
 def _by_task(group: Sequence[Sample], notes: list[str]) -> dict[str, Cells]:
@@ -164,91 +166,36 @@ def _by_task(group: Sequence[Sample], notes: list[str]) -> dict[str, Cells]:
 def _cells(task: str, samples: Sequence[Sample]) -> Cells:
     good = tuple(sample for sample in samples if not sample.degenerate)
     bad = tuple(sample for sample in samples if sample.degenerate)
-    average = None
-    if good:
-        replicates = good[0].replicates if len(good) == 1 else np.mean([part.replicates for part in good], axis=0)
-        average = Average(np.mean([part.point for part in good], axis=0), replicates)
-    return Cells(task, good, bad, average)
+    return Cells(task, good, bad, _average(good) if good else None)
 
 
-def _of_samples(average: Average, samples: Sequence[Sample], spread: Spread) -> Measures:
-    return _measures(
-        average,
-        spread,
-        units=_geometric_mean([sample.units for sample in samples]),
-        errors=_mean([sample.errors for sample in samples]),
-        unreached=sum(sample.units is None for sample in samples),
-        cells=len(samples),
-        seconds=_mean([sample.seconds for sample in samples]),
-        memory=[sample.peak_memory_bytes for sample in samples],
-    )
+def _average(parts: Sequence[Sample | Average]) -> Average:
+    if len(parts) == 1:
+        return Average(parts[0].point, parts[0].replicates)
+    return Average(_averaged([part.point for part in parts], 1), _averaged([part.replicates for part in parts], 1))
 
 
-def _of_tasks(average: Average, tasks: Sequence[Measures], spread: Spread) -> Measures:
-    return _measures(
-        average,
-        spread,
-        units=_geometric_mean([task.units_at_08 for task in tasks]),
-        errors=_mean([task.errors_at_08 for task in tasks]),
-        unreached=sum(task.unreached for task in tasks),
-        cells=sum(task.cells for task in tasks),
-        seconds=_mean([task.seconds for task in tasks]),
-        memory=[task.peak_memory_bytes for task in tasks],
-    )
+def _averaged(values: object, axis: int) -> Floats:
+    """Return the averages of values [K, ...] over their first axis, each statistic's its own; `axis` is theirs."""
+    stacked: Floats = np.asarray(values)
+    average: Floats = stacked.mean(axis=0)
+    for place, statistic in enumerate(board_statistics()):
+        if statistic.average != "mean":
+            np.moveaxis(average, axis - 1, 0)[place] = statistic.averaged(np.moveaxis(stacked, axis, 1)[:, place])
+    return average
 
 
-def _measures(
-    average: Average,
-    spread: Spread,
-    *,
-    units: Number,
-    errors: Number,
-    unreached: int,
-    cells: int,
-    seconds: Number,
-    memory: Sequence[int | None],
-) -> Measures:
+def _measures(average: Average, spreads: dict[str, Number], parts: Sequence[Mapping[str, Number]]) -> Measures:
+    """Return the numbers of an average; `parts` are those of columns in each of what was averaged."""
     low, high = quantiles(average.replicates)
-    auc_f, auc_c, nodes = (
-        Interval(value=v, low=a, high=b)
-        for v, a, b in zip(average.point.tolist(), low.tolist(), high.tolist(), strict=True)
-    )
-    return Measures(
-        auc_f=auc_f,
-        auc_c=auc_c,
-        nodes_at_08=power(nodes),
-        auc_f_sd=spread[0],
-        auc_c_sd=spread[1],
-        nodes_at_08_sd=spread[2],
-        units_at_08=units,
-        errors_at_08=errors,
-        unreached=unreached,
-        cells=cells,
-        seconds=seconds,
-        peak_memory_bytes=max((used for used in memory if used is not None), default=None),
-    )
-
-
-def power(interval: Interval) -> Interval:
-    """Return 10 to the power of an interval of log10."""
-    value, low, high = (
-        None if part is None else _power(part) for part in (interval.value, interval.low, interval.high)
-    )
-    return Interval(value=value, low=low, high=high)
-
-
-def _power(exponent: float) -> float:
-    # counts went through a logarithm: 100 comes back as 100, not as 100.00000000000001
-    return float(f"{10**exponent:.12g}")
-
-
-def _mean(values: Sequence[Number]) -> Number:
-    present = [value for value in values if value is not None]
-    return float(np.mean(present)) if len(present) == len(values) else None
-
-
-def _geometric_mean(values: Sequence[Number]) -> Number:
-    present = [value for value in values if value is not None]
-    if len(present) < len(values):
-        return None
-    return _power(float(np.mean(np.log10(present)))) if all(present) else 0.0
+    ends = zip(average.point.tolist(), low.tolist(), high.tolist(), strict=True)
+    statistics = {
+        statistic.name: Interval(value=v, low=a, high=b).mapped(statistic.unscaled)
+        for statistic, (v, a, b) in zip(board_statistics(), ends, strict=True)
+    }
+    numbers = {
+        column.name: column.measured.over([part[column.name] for part in parts])
+        for column in COLUMNS
+        if column.measured
+    }
+    return Measures(statistics, spreads, numbers)

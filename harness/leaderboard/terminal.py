@@ -9,20 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from basisbench.leaderboard.board import Leaderboard
-from basisbench.leaderboard.texts import Grid, caption, overall_grid, setting_names, task_grid
-
-# What a narrow terminal does without, first to last.
-EXPENDABLE = (
-    *("MiB", "seconds", "effect size", "seed sd", "errors", "units", "nodes / best's", "auc_c", "nodes@0.8", "auc_f"),
-    *("auc_f - best's", "auc_c - best's"),
-)
+from basisbench.leaderboard.columns import ALWAYS
+from basisbench.leaderboard.texts import Grid, caption, overall_columns, overall_grid, task_grid
 
 
 def terminal(board: Leaderboard, width: int) -> RenderableType:
     """Return the board for a terminal of `width` characters; what is too wide is left out, and that is said."""
-    overall = overall_grid(board)
-    needed = ("rank", "basis", "method", *setting_names(board), board.by, "Holm p", "note")
-    droppable = [name for name in EXPENDABLE if name in overall.header and name not in needed]
+    overall = overall_grid(board, "terminal")
+    columns = [column for column in overall_columns(board, "terminal") if column.kept != ALWAYS]
+    droppable = [column.heading(board.by) for column in sorted(columns, key=lambda column: column.kept)]
     lines = [Text(headline.sentence, style="bold") for headline in board.headlines]
     parts: list[RenderableType] = [*lines, Text("")]
     # notes fold, so the columns beside them decide what fits

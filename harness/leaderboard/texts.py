@@ -3,14 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from basisbench.leaderboard.board import STATISTICS, By, Leaderboard, Measures, Row, TaskEntry
-from basisbench.leaderboard.headline import node_text, p_text, ratio_text
-from basisbench.results.schema import Interval
-from basisbench.results.tables import interval_text
-from basisbench.values import Number
-from basisbench.writing import compact
-
-ABSENT = "-"
+from basisbench.leaderboard.board import Leaderboard, TaskEntry
+from basisbench.leaderboard.column import Column, Where, written
+from basisbench.leaderboard.columns import COLUMNS, NAMES, columns_of, setting_names, statistic_text
+from basisbench.measures.forms import ABSENT
+from basisbench.measures.statistic import SIZE, STATISTICS, board_statistics
 
 
 @dataclass(frozen=True)
@@ -28,72 +25,52 @@ class Grid:
         rows = tuple(tuple(row[i] for i in kept) for row in self.rows)
         return Grid(self.title, tuple(self.header[i] for i in kept), rows, self.numeric)
 
-    def empty_columns(self) -> list[str]:
-        """Return the names of the columns in which no row says anything."""
-        return [name for i, name in enumerate(self.header) if all(row[i] in ("", ABSENT) for row in self.rows)]
 
+def overall_columns(board: Leaderboard, where: Where) -> list[Column]:
+    """Return the columns of the table over all tasks that say anything of a row."""
 
-def overall_grid(board: Leaderboard) -> Grid:
-    """Return the table of the numbers over all tasks."""
-    settings = setting_names(board)
-    numeric = (
-        *("rank", *STATISTICS, "units", "errors", f"{board.by} - best's", "Holm p", "effect size", "nodes / best's"),
-        *("seed sd", "seconds", "MiB"),
-    )
-    header = ("rank", "basis", "method", *settings, *numeric[1:], "note")
-    rows = tuple((*_start(row, settings), *_overall(row, board.by), note(row)) for row in board.rows)
-    grid = Grid("Over all tasks", header, rows, frozenset(numeric))
+    def said(column: Column) -> bool:
+        return any(column.text(row, board.by) not in ("", ABSENT) for row in board.rows)
+
     # a difference of log10 is what the ratio says better
-    return grid.without([*grid.empty_columns(), *(["nodes@0.8 - best's"] if board.by == "nodes@0.8" else [])])
+    return [
+        column
+        for column in columns_of(board, where)
+        if said(column) and not (column.name == "difference" and board.by == SIZE)
+    ]
 
 
-def task_grid(board: Leaderboard, by: By, with_intervals: bool = True) -> Grid:
+def overall_grid(board: Leaderboard, where: Where) -> Grid:
+    """Return the table of the numbers over all tasks."""
+    columns = overall_columns(board, where)
+    header = tuple(column.heading(board.by) for column in columns)
+    rows = tuple(tuple(column.text(row, board.by) for column in columns) for row in board.rows)
+    numeric = frozenset(column.heading(board.by) for column in columns if not column.words)
+    return Grid("Over all tasks", header, rows, numeric)
+
+
+def task_grid(board: Leaderboard, by: str, with_intervals: bool = True) -> Grid:
     """Return the table of one statistic on each task."""
+    statistic = STATISTICS.get(by)
 
     def text(entry: TaskEntry) -> str:
-        if entry.measures is None:
-            return entry.status
-        interval = entry.measures.interval(by)
-        if by == "nodes@0.8":
-            return _nodes(entry.measures, with_intervals)
-        return interval_text(interval) if with_intervals else _value(interval.value)
+        return statistic_text(statistic, entry.measures, with_intervals) if entry.measures else entry.status
 
     return _by_task(board, f"{by} on each task", text)
 
 
 def size_grid(board: Leaderboard) -> Grid:
     """Return the table of sizes at nodes@0.8 on each task: nodes, units without positions, error nodes."""
+    size, counts = STATISTICS.get(SIZE), [COLUMNS.get(name) for name in ("units_at_08", "errors_at_08")]
 
     def text(entry: TaskEntry) -> str:
         found = entry.measures
         if found is None:
             return entry.status
-        return f"{_nodes(found, False)} / {_size(found.units_at_08)} / {_size(found.errors_at_08)}"
+        counted = (written(column.of(found), column.form) for column in counts)
+        return " / ".join((statistic_text(size, found, False), *counted))
 
-    return _by_task(board, "Nodes / distinct units without positions / error nodes, at nodes@0.8", text)
-
-
-def setting_names(board: Leaderboard) -> tuple[str, ...]:
-    """Return the names of the settings that tell rows apart, in the order in which they are met."""
-    return tuple(dict.fromkeys(name for row in board.rows for name in row.settings))
-
-
-def note(row: Row) -> str:
-    """Return what a reader must know of a row, empty if nothing."""
-    degenerate = [
-        f"{entry.task} seed {', '.join(map(str, entry.degenerate_seeds))} degenerate"
-        for entry in row.entries
-        if entry.status == "measured" and entry.degenerate_seeds
-    ]
-    measured = [entry.measures for entry in row.entries if entry.measures]
-    unreached, cells = sum(found.unreached for found in measured), sum(found.cells for found in measured)
-    parts = [
-        "control" if row.control else "",
-        row.note,
-        f"0.8 unreached in {unreached} of {cells}" if 0 < unreached < cells else "",
-        *degenerate,
-    ]
-    return "; ".join(part for part in parts if part)
+    return _by_task(board, f"Nodes / distinct units without positions / error nodes, at {SIZE}", text)
 
 
 def caption(board: Leaderboard) -> list[str]:
@@ -101,7 +78,7 @@ def caption(board: Leaderboard) -> list[str]:
     lines = [
         board.settings,
         f"{board.n_results} results on {len(board.tasks)} tasks. Intervals: 95 %, from {board.n_resamples} resamples "
-        "of the evaluation pairs. Means over tasks (of nodes: geometric). Differences are paired; p from sign flips "
+        f"of the evaluation pairs. Means over tasks ({_averages()}). Differences are paired; p from sign flips "
         "across tasks, after Holm.",
         *board.notes,
     ]
@@ -110,57 +87,17 @@ def caption(board: Leaderboard) -> list[str]:
     return [line for line in lines if line]
 
 
-def _start(row: Row, settings: Sequence[str]) -> tuple[str, ...]:
-    return (_rank(row.rank), row.basis, row.method, *(row.settings.get(name, "") for name in settings))
-
-
-def _overall(row: Row, by: By) -> tuple[str, ...]:
-    found, against = row.overall, row.comparison
-    measured: tuple[str, ...] = (ABSENT,) * 5
-    after: tuple[str, ...] = (ABSENT,) * 3
-    compared: tuple[str, ...] = (ABSENT,) * 4
-    if found:
-        measured = (
-            *(interval_text(found.auc_f), interval_text(found.auc_c), _nodes(found, True)),
-            *(_size(found.units_at_08), _size(found.errors_at_08)),
-        )
-        memory = found.peak_memory_bytes
-        after = (
-            *(_value(found.spread(by)), _value(found.seconds)),
-            ABSENT if memory is None else f"{memory / 2**20:,.0f}",
-        )
-    if against:
-        compared = (
-            *(interval_text(against.difference), p_text(against.holm)),
-            *(_value(against.effect_size), ratio_text(against.node_ratio)),
-        )
-    elif row.best:
-        compared = ("best", ABSENT, ABSENT, "best")
-    return (*measured, *compared, *after)
+def _averages() -> str:
+    """Return, of which statistics the average over tasks is no plain mean."""
+    others = [one.name for one in board_statistics() if one.logarithmic and one.name != SIZE]
+    medians = [one.name for one in board_statistics() if one.average == "median"]
+    words = f"of {', '.join(['nodes', *others])}: geometric"
+    return f"{words}; of {', '.join(medians)}: medians" if medians else words
 
 
 def _by_task(board: Leaderboard, title: str, text: Callable[[TaskEntry], str]) -> Grid:
-    settings = setting_names(board)
-    rows = tuple((*_start(row, settings)[1:], *map(text, row.entries)) for row in board.rows)
-    return Grid(title, ("basis", "method", *settings, *board.tasks), rows, frozenset(board.tasks))
-
-
-def _nodes(found: Measures, with_interval: bool) -> str:
-    if found.unreached == found.cells:
-        return "all"
-    interval = found.nodes_at_08
-    return node_text(interval) if with_interval else _size(interval.value)
-
-
-def _size(number: Number) -> str:
-    return ABSENT if number is None else compact(number)
-
-
-def _value(number: Number) -> str:
-    return ABSENT if number is None else f"{number:z.2f}"
-
-
-def _rank(rank: Interval | None) -> str:
-    if rank is None or rank.value is None or rank.low is None or rank.high is None:
-        return ABSENT
-    return f"{rank.value:.0f} [{rank.low:.0f}, {rank.high:.0f}]"
+    names = {*NAMES, *(f"setting_{name}" for name in setting_names(board))}
+    before = [column for column in columns_of(board, "md") if column.name in names]
+    header = (*(column.heading(board.by) for column in before), *board.tasks)
+    rows = tuple((*(column.text(row, board.by) for column in before), *map(text, row.entries)) for row in board.rows)
+    return Grid(title, header, rows, frozenset(board.tasks))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from basisbench.errors import UserError, unknown_name
+from basisbench.measures.forms import SHARE, Form
+from basisbench.registry import Records
 
 Floats = NDArray[np.float64]
 
@@ -45,19 +48,28 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Metric:
-    """A number per prompt, [..., N] from an Outcome [..., N], and the direction in which it is better.
+    """A number per prompt, [..., N] from an Outcome [..., N].
 
-    `axis` labels it in figures. One that `scores` can be had from has a gradient: it can drive attribution and
-    faithfulness, and `compute` then also takes tensors `answer`, `foil` and `logsumexp`. `normalised` says that
-    `compute` reads `logsumexp`.
+    `axis` labels an axis of it, `short` heads a narrow column and `form` writes its numbers; its means lie within
+    `limits`. One that `scores` can be had from has a gradient: it can drive attribution and faithfulness, and `compute`
+    then also takes tensors `answer`, `foil` and `logsumexp`. `normalised` says that `compute` reads `logsumexp`,
+    `reported` that its mean is told for each point of a curve, of the circuit and of all but the circuit.
     """
 
     name: str
-    direction: Literal["higher", "lower"]
     axis: str
     compute: Callable[[Any], Any]
+    short: str = ""
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    form: Form = SHARE
     scores: bool = False
     normalised: bool = False
+    reported: bool = False
+
+    @property
+    def heading(self) -> str:
+        """What heads a column of it."""
+        return self.short or self.name
 
 
 def _exp(x: Any) -> Any:
@@ -68,37 +80,58 @@ def _probability_difference(outcome: Any) -> Any:
     return _exp(outcome.answer - outcome.logsumexp) - _exp(outcome.foil - outcome.logsumexp)
 
 
-LOGIT_DIFFERENCE = Metric(
-    "logit_difference", "higher", "logit(answer) - logit(foil)", lambda o: o.answer - o.foil, scores=True
-)
+LOGIT_DIFFERENCE = Metric("logit_difference", "logit(answer) - logit(foil)", lambda o: o.answer - o.foil, scores=True)
 LOG_PROBABILITY = Metric(
-    "log_probability", "higher", "log p(answer)", lambda o: o.answer - o.logsumexp, scores=True, normalised=True
+    "log_probability", "log p(answer)", lambda o: o.answer - o.logsumexp, scores=True, normalised=True
 )
 PROBABILITY_DIFFERENCE = Metric(
     "probability_difference",
-    "higher",
     "p(answer) - p(foil)",
     _probability_difference,
+    "dp",
+    limits=(-1.0, 1.0),
     scores=True,
     normalised=True,
+    reported=True,
 )
 # a tie counts half
-ACCURACY = Metric("accuracy", "higher", "answer above foil", lambda o: np.heaviside(o.answer - o.foil, 0.5))
-CANDIDATE_ACCURACY = Metric(
-    "candidate_accuracy", "higher", "answer above all candidates", lambda o: np.heaviside(o.lead, 0.5)
+ACCURACY = Metric(
+    "accuracy",
+    "answer above foil",
+    lambda o: np.heaviside(o.answer - o.foil, 0.5),
+    "acc",
+    limits=(0.0, 1.0),
+    reported=True,
 )
-KL = Metric("kl", "lower", "KL to the full model (nats)", lambda o: o.kl)
-METRICS = {
-    metric.name: metric
-    for metric in (LOGIT_DIFFERENCE, LOG_PROBABILITY, PROBABILITY_DIFFERENCE, ACCURACY, CANDIDATE_ACCURACY, KL)
-}
-SCORING_METRICS = {name: metric for name, metric in METRICS.items() if metric.scores}
-REPORTED = (ACCURACY, CANDIDATE_ACCURACY, PROBABILITY_DIFFERENCE, KL)
-"""Reported for each point of a curve, beside faithfulness and completeness."""
+CANDIDATE_ACCURACY = Metric(
+    "candidate_accuracy",
+    "above all candidates",
+    lambda o: np.heaviside(o.lead, 0.5),
+    "first",
+    limits=(0.0, 1.0),
+    reported=True,
+)
+KL = Metric("kl", "to the full model (nats)", lambda o: o.kl, "KL", limits=(0.0, math.inf), reported=True)
+METRICS: Records[Metric] = Records(
+    "metric",
+    "basisbench.metrics",
+    lambda: (LOGIT_DIFFERENCE, LOG_PROBABILITY, ACCURACY, CANDIDATE_ACCURACY, PROBABILITY_DIFFERENCE, KL),
+)
+
+
+def scoring_metrics() -> tuple[Metric, ...]:
+    """Return the metrics by which nodes can be scored and curves drawn."""
+    return tuple(metric for metric in METRICS if metric.scores)
+
+
+def reported_metrics() -> tuple[Metric, ...]:
+    """Return the metrics told for each point of a curve, beside faithfulness and completeness."""
+    return tuple(metric for metric in METRICS if metric.reported)
 
 
 def scoring_metric(name: str) -> Metric:
     """Return the metric `name`, by which nodes are scored and curves drawn; raises UserError for another."""
-    if name not in SCORING_METRICS:
-        raise unknown_name("metric", name, SCORING_METRICS)
-    return SCORING_METRICS[name]
+    for metric in scoring_metrics():
+        if metric.name == name:
+            return metric
+    raise unknown_name("metric", name, [metric.name for metric in scoring_metrics()])

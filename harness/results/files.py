@@ -22,10 +22,12 @@ from pydantic import ValidationError
 
 from basisbench.cache import write_atomically
 from basisbench.errors import UserError, first_fault, printable
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, Outcome
-from basisbench.measures.statistics import Band, Curve, CurveStatistics, Estimate
+from basisbench.measures.resampling import Band, Estimate
+from basisbench.measures.summary import CurveStatistics
 from basisbench.results.controls import Control
-from basisbench.results.schema import Cell, CurveRecord, Data, Environment, Interval, Result, SummaryRecord, Timing
+from basisbench.results.schema import Cell, CurveRecord, Data, Environment, Interval, MetricRecord, Result, Timing
 from basisbench.values import Numbers
 
 MAX_JSON_BYTES = 4 * 2**20
@@ -114,10 +116,9 @@ def make_result(
         band: Band = getattr(statistics, name)
         lists |= {name: _numbers(band.value), f"{name}_low": _numbers(band.low)}
         lists[f"{name}_high"] = _numbers(band.high)
-    lists |= {name: _numbers(band.value) for name, band in statistics.reported.items()}
-    summary = {
-        field.alias or name: _interval(getattr(statistics.summary, name))
-        for name, field in SummaryRecord.model_fields.items()
+    reported = {
+        name: MetricRecord(circuit=_numbers(found.circuit.value), complement=_numbers(found.complement.value))
+        for name, found in statistics.reported.items()
     }
     return Result(
         cell=cell,
@@ -126,9 +127,10 @@ def make_result(
             size=curve.size.tolist(),
             distinct_units=curve.distinct_units.tolist(),
             error_nodes=curve.error_nodes.tolist(),
+            reported=reported,
             **lists,
         ),
-        summary=SummaryRecord(**summary),
+        summary={name: _interval(estimate) for name, estimate in statistics.summary.items()},
         F_full=statistics.f_full.value,
         F_empty=statistics.f_empty.value,
         total_nodes=curve.total_nodes,

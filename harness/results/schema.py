@@ -3,11 +3,16 @@
 import hashlib
 import json
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from basisbench.errors import unknown_name
+from basisbench.measures.metrics import Metric, reported_metrics
+from basisbench.measures.statistic import STATISTICS, Statistic
 from basisbench.results.controls import Control, shipped_controls
+from basisbench.results.versions import upgraded
 from basisbench.settings.common import (
     ABLATION,
     ANSWERS,
@@ -36,6 +41,8 @@ from basisbench.values import (
     Rank,
     Size,
 )
+
+T = TypeVar("T")
 
 
 class _Record(BaseModel):
@@ -77,9 +84,46 @@ class Interval(_Record):
     low: Number
     high: Number
 
+    def mapped(self, function: Callable[[float], Number]) -> "Interval":
+        """Return the interval of what the rising `function` makes of each number that is defined."""
+        value, low, high = (None if part is None else function(part) for part in (self.value, self.low, self.high))
+        return Interval(value=value, low=low, high=high)
+
+    @property
+    def turned(self) -> "Interval":
+        """The same with the other sign."""
+        value, low, high = (None if part is None else 0.0 - part for part in (self.value, self.high, self.low))
+        return Interval(value=value, low=low, high=high)
+
+
+UNDEFINED = Interval(value=None, low=None, high=None)
+
+
+def _known(kind: str, records: Callable[[], Iterable[Metric | Statistic]]) -> AfterValidator:
+    """Refuse what is called by a name that there is not: it would be shown, and nobody could say what it means."""
+
+    def check(found: dict[str, T]) -> dict[str, T]:
+        known = [record.name for record in records()]
+        for name in found:
+            if name not in known:
+                raise ValueError(str(unknown_name(kind, name, known)))
+        return found
+
+    return AfterValidator(check)
+
+
+class MetricRecord(_Record):
+    """The means of a metric at each measured size, over the pairs: of the circuit, and of all but the circuit."""
+
+    circuit: Numbers
+    complement: Numbers
+
 
 class CurveRecord(_Record):
-    """The curve as reported, a value a measured size in each list (see `statistics.statistics_of`)."""
+    """The curve as reported, a value a measured size in each list (see `measures.summary.statistics_of`).
+
+    `reported` holds, by name, the metrics told beside faithfulness and completeness.
+    """
 
     size: list[Size]
     faithfulness: Numbers
@@ -90,35 +134,24 @@ class CurveRecord(_Record):
     completeness_high: Numbers
     distinct_units: list[Count]
     error_nodes: list[Count]
-    accuracy: Numbers
-    accuracy_complement: Numbers
-    candidate_accuracy: Numbers
-    candidate_accuracy_complement: Numbers
-    probability_difference: Numbers
-    probability_difference_complement: Numbers
-    kl: Numbers
-    kl_complement: Numbers
+    reported: Annotated[dict[Line, MetricRecord], _known("metric", reported_metrics)]
+
+    @property
+    def columns(self) -> dict[str, Numbers]:
+        """Every list by name; those of a metric by its name (the circuit), and its name and ``_complement``."""
+        lists = {name: getattr(self, name) for name in type(self).model_fields if name != "reported"}
+        for name, beside in self.reported.items():
+            lists |= {name: beside.circuit, f"{name}_complement": beside.complement}
+        return lists
 
     @model_validator(mode="after")
     def _aligned(self) -> "CurveRecord":
-        for name in type(self).model_fields:
-            if len(getattr(self, name)) != len(self.size):
+        for name, values in self.columns.items():
+            if len(values) != len(self.size):
                 raise ValueError(f"{name} needs as many values as size, {len(self.size)}")
         if not self.size or any(b <= a for a, b in zip(self.size, self.size[1:], strict=False)):
             raise ValueError("size needs one value or more, strictly increasing")
         return self
-
-
-class SummaryRecord(_Record):
-    """The summary numbers (see `statistics.statistics_of`)."""
-
-    auc_f: Interval
-    auc_c: Interval
-    nodes_at_05: Interval = Field(alias="nodes_at_0.5")
-    nodes_at_08: Interval = Field(alias="nodes_at_0.8")
-    nodes_at_09: Interval = Field(alias="nodes_at_0.9")
-    cpr: Interval
-    cmd: Interval
 
 
 class PairCounts(_Record):
@@ -173,13 +206,16 @@ def _controls_by_name(read: dict[str, Any]) -> list[Control]:
 
 
 class Result(_Record):
-    """The JSON document. `controls` says which of its basis and its method is a control, as these say of themselves."""
+    """The JSON document; `summary` holds the statistics of the curve by name. One of version 2 is read as well.
 
-    schema_version: Literal[2] = 2
+    `controls` says which of its basis and its method is a control, as these say of themselves.
+    """
+
+    schema_version: Literal[3] = 3
     cell: Cell
     controls: list[Control] = Field(default_factory=_controls_by_name, max_length=2)
     curve: CurveRecord
-    summary: SummaryRecord
+    summary: Annotated[dict[Line, Interval], _known("statistic", lambda: STATISTICS)]
     f_full: Number = Field(alias="F_full")
     f_empty: Number = Field(alias="F_empty")
     total_nodes: Size
@@ -188,6 +224,15 @@ class Result(_Record):
     environment: Environment
     timing: Timing
     arrays_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_today(cls, document: object) -> object:
+        return upgraded(document)
+
+    def statistic(self, name: str) -> Interval:
+        """Return the statistic `name`, undefined where the document was made before there was one."""
+        return self.summary.get(name, UNDEFINED)
 
     @property
     def name(self) -> str:

@@ -9,13 +9,23 @@ from rich.table import Table
 from rich.text import Text
 
 from basisbench import writing
+from basisbench.measures.forms import SHARE
+from basisbench.measures.metrics import reported_metrics
+from basisbench.measures.statistic import SIZE, STATISTICS, Statistic, board_statistics
 from basisbench.results.schema import Interval, Result
 from basisbench.results.settings import settings_of, shared, varying
-from basisbench.values import Number
 
-NUMERIC = ("nodes@0.8", "auc_f", "auc_c", "F(full)")
-# What a narrow terminal does without, first to last.
-EXPENDABLE = ("F(full)", "auc_c", "auc_f")
+OUTCOME = "F(full)"
+
+
+def told() -> tuple[Statistic, ...]:
+    """Return the statistics that a comparison of results shows: the one that it is sorted by, then those of boards."""
+    size = STATISTICS.get(SIZE)
+    return (size, *(statistic for statistic in board_statistics() if statistic != size))
+
+
+def _numeric() -> tuple[str, ...]:
+    return (*(statistic.name for statistic in told()), OUTCOME)
 
 
 def results_table(results: Sequence[Result], width: int | None = None) -> Table:
@@ -25,22 +35,25 @@ def results_table(results: Sequence[Result], width: int | None = None) -> Table:
     """
     header, rows = _comparison(results)
     absent = [] if any(row[-1] for row in rows) else ["flags"]
-    for count in range(len(EXPENDABLE) + 1):
-        left_out = EXPENDABLE[:count]
+    numeric = _numeric()
+    expendable = numeric[:0:-1]  # what a narrow terminal does without, first to last
+    for count in range(len(expendable) + 1):
+        left_out = expendable[:count]
         caption = shared_settings(results) + (f"; too narrow for {', '.join(left_out)}" if left_out else "")
         table = _table(header, rows, {*absent, *left_out}, caption)
         if width is None or _natural_width(table) <= width:
             return table
     for column in table.columns:
-        column.no_wrap = column.header in NUMERIC
+        column.no_wrap = column.header in numeric
     return table
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], left_out: Collection[str], caption: str) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=Text(caption), caption_justify="left")
+    numeric = _numeric()
     for name in header:
         if name not in left_out:
-            table.add_column(name, justify="right" if name in NUMERIC else "left", no_wrap=True, overflow="fold")
+            table.add_column(name, justify="right" if name in numeric else "left", no_wrap=True, overflow="fold")
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         shown = [cell for name, cell in zip(header, row, strict=True) if name not in left_out]
         table.add_row(*_texts(shown), end_section=following is not None and following[0] != row[0])
@@ -54,7 +67,7 @@ def _natural_width(table: Table) -> int:
 
 def markdown_table(results: Sequence[Result]) -> str:
     """Return the comparison of `results` as a Markdown table, with the cells of `results_table`."""
-    table = writing.markdown_table(*_comparison(results), NUMERIC)
+    table = writing.markdown_table(*_comparison(results), _numeric())
     return f"{table}\n{writing.markdown_text(shared_settings(results))}\n"
 
 
@@ -108,10 +121,11 @@ def _comparison(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows, one a result, of every table that compares results."""
     differ = varying_settings(results)
 
+    first = told()[0]
+
     def order(result: Result) -> tuple[str, float, str, str]:
-        nodes = result.summary.nodes_at_08.value
-        cell = result.cell
-        return cell.task, float("inf") if nodes is None else nodes, cell.basis, cell.method
+        cell, size = result.cell, result.statistic(first.name).value
+        return cell.task, float("inf") if size is None else -first.sign * size, cell.basis, cell.method
 
     rows = [
         [
@@ -119,37 +133,32 @@ def _comparison(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
             result.cell.basis,
             result.cell.method,
             *(settings_in_words(result)[name] for name in differ),
-            interval_text(result.summary.nodes_at_08, result.total_nodes),
-            interval_text(result.summary.auc_f),
-            interval_text(result.summary.auc_c),
-            _number(result.f_full),
+            *(one.text(result.statistic(one.name), result.total_nodes) for one in told()),
+            SHARE.number(result.f_full),
             ", ".join(flags(result)),
         ]
         for result in sorted(results, key=order)
     ]
-    return ["task", "basis", "method", *differ, *NUMERIC, "flags"], rows
+    return ["task", "basis", "method", *differ, *_numeric(), "flags"], rows
 
 
 def _summary(result: Result) -> Iterable[tuple[str, str]]:
-    for name, field in type(result.summary).model_fields.items():
-        total = result.total_nodes if name.startswith("nodes") else None
-        yield field.alias or name, interval_text(getattr(result.summary, name), total)
-    yield "F(full)", _number(result.f_full)
-    yield "F(empty)", _number(result.f_empty)
+    for statistic in STATISTICS:
+        yield statistic.name, statistic.text(result.statistic(statistic.name), result.total_nodes)
+    yield OUTCOME, SHARE.number(result.f_full)
+    yield "F(empty)", SHARE.number(result.f_empty)
     yield "total nodes", f"{result.total_nodes:,}"
     yield "flags", ", ".join(flags(result)) or "none"
 
 
 def _curve(result: Result) -> Table:
     curve = result.curve
-    title = (
-        "Curve (acc: answer above foil, first: above all candidates, dp: p(answer) - p(foil), "
-        "KL: to the full model; of the circuit, and of all but the circuit)"
-    )
+    beside = [(metric, curve.reported[metric.name]) for metric in reported_metrics() if metric.name in curve.reported]
+    said = ", ".join(f"{metric.heading}: {metric.axis}" for metric, _ in beside)
+    title = f"Curve ({said}; of the circuit, and of all but the circuit)" if said else "Curve"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    beside = [name + part for name in ("acc", "first", "dp", "KL") for part in ("", " but")]
-    names = ("nodes", "units", "errors", "faithfulness", "completeness", *beside)
-    for name in names:
+    headings = [metric.heading + part for metric, _ in beside for part in ("", " but")]
+    for name in ("nodes", "units", "errors", "faithfulness", "completeness", *headings):
         table.add_column(name, justify="right", no_wrap=True)
     for i, size in enumerate(curve.size):
         f, f_low, f_high = curve.faithfulness[i], curve.faithfulness_low[i], curve.faithfulness_high[i]
@@ -160,14 +169,7 @@ def _curve(result: Result) -> Table:
             f"{curve.error_nodes[i]:,}",
             interval_text(Interval(value=f, low=f_low, high=f_high)),
             interval_text(Interval(value=c, low=c_low, high=c_high)),
-            _number(curve.accuracy[i]),
-            _number(curve.accuracy_complement[i]),
-            _number(curve.candidate_accuracy[i]),
-            _number(curve.candidate_accuracy_complement[i]),
-            _number(curve.probability_difference[i]),
-            _number(curve.probability_difference_complement[i]),
-            _number(curve.kl[i]),
-            _number(curve.kl_complement[i]),
+            *(metric.form.number(part[i]) for metric, found in beside for part in (found.circuit, found.complement)),
         )
     return table
 
@@ -184,15 +186,6 @@ def _texts(cells: Iterable[str]) -> Iterable[Text]:
     return map(Text, cells)
 
 
-def interval_text(interval: Interval, total_nodes: int | None = None) -> str:
-    """Return ``value [low, high]``; a number of nodes where `total_nodes` is given."""
-    value, low, high = (_number(part, total_nodes) for part in (interval.value, interval.low, interval.high))
-    return f"{value} [{low}, {high}]"
-
-
-def _number(number: Number, total_nodes: int | None = None) -> str:
-    if number is None:
-        return "-"
-    if total_nodes is None:
-        return f"{number:z.2f}"  # z: no -0.00
-    return "all" if number == total_nodes else writing.compact(number)
+def interval_text(interval: Interval) -> str:
+    """Return ``value [low, high]`` in two digits."""
+    return SHARE.interval(interval)

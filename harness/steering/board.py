@@ -25,7 +25,7 @@ import numpy as np
 from basisbench.bases.basis import Basis
 from basisbench.errors import UserError
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import Band, Estimate, resampled
+from basisbench.measures.resampling import Band, Estimate, resampled
 from basisbench.models.adapter import Model
 from basisbench.progress import Progress, silent
 from basisbench.prompts.prompt_set import PromptSet

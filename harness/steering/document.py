@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, StringConstraints, model_validator
 
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import Band, Estimate
+from basisbench.measures.resampling import Band, Estimate
 from basisbench.results.schema import Environment, Interval, PairCounts
 from basisbench.settings.steer import SteerConfig
 from basisbench.steering.board import Steerability

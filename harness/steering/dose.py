@@ -19,7 +19,7 @@ import torch
 from basisbench.bases.basis import Basis
 from basisbench.errors import UserError
 from basisbench.measures.metrics import ACCURACY, LOGIT_DIFFERENCE, Floats, Outcome
-from basisbench.measures.statistics import Band, resampled
+from basisbench.measures.resampling import Band, resampled
 from basisbench.models.adapter import Model
 from basisbench.progress import Progress, silent
 from basisbench.prompts.prompt_set import PromptSet

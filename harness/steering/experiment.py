@@ -21,7 +21,7 @@ from basisbench.bases.basis import Basis
 from basisbench.bases.load import bind_basis, find_basis
 from basisbench.circuits.ranking import Ranking, rank_nodes
 from basisbench.errors import UserError
-from basisbench.measures.statistics import resampled
+from basisbench.measures.resampling import resampled
 from basisbench.models.adapter import Model
 from basisbench.models.loading import load_model
 from basisbench.progress import Progress, Say, say_nothing, silent

@@ -17,7 +17,7 @@ from torch import Tensor
 from basisbench.bases.basis import Basis
 from basisbench.errors import UserError
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import Band, resampled
+from basisbench.measures.resampling import Band, resampled
 from basisbench.models.adapter import Model, Start
 from basisbench.models.recording import record
 from basisbench.models.sites import Site

@@ -24,7 +24,7 @@ from torch import Tensor
 from basisbench.bases.basis import Basis
 from basisbench.errors import UserError
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import CONFIDENCE, Band
+from basisbench.measures.resampling import CONFIDENCE, Band
 from basisbench.models.adapter import Model
 from basisbench.progress import Progress, silent
 from basisbench.prompts.prompt_set import PromptSet

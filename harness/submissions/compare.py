@@ -16,14 +16,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from basisbench.measures.statistic import STATISTICS
 from basisbench.results.files import RankingArrays
-from basisbench.results.schema import Result, SummaryRecord
+from basisbench.results.schema import Result
 from basisbench.submissions.document import short
 from basisbench.values import Number
 
 TOLERANCE = {"float64": 0.02, "float32": 0.02, "bfloat16": 0.1, "float16": 0.1}
-"""How far faithfulness and completeness may move at a size, by dtype; areas (means of them) half as far."""
-AREAS = ("auc_f", "auc_c", "cpr", "cmd")
+"""How far faithfulness and completeness may move at a size, by dtype; each statistic says how far it may of that."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,10 @@ def compare(
         Move("F(full)", recorded.f_full, again.f_full, of_effect),
         Move("F(empty)", recorded.f_empty, again.f_empty, of_effect),
     ]
-    for name, field in SummaryRecord.model_fields.items():
-        before, after = (getattr(result.summary, name).value for result in (recorded, again))
-        summary.append(Move(field.alias or name, before, after, limit / 2 if name in AREAS else None))
+    for name in recorded.summary:
+        before, after = (result.statistic(name).value for result in (recorded, again))
+        part = STATISTICS.get(name).tolerance
+        summary.append(Move(name, before, after, None if part is None else limit * part))
     sizes = sorted(set(recorded.curve.size) & set(again.curve.size))
     return Reproduction(
         recorded=recorded,

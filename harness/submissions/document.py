@@ -32,7 +32,7 @@ def read_document(path: Path) -> Result:
     except UnicodeDecodeError as error:
         raise UserError(f"not UTF-8 at byte {error.start:,}") from error
     except RecursionError as error:
-        raise UserError("nested too deeply: a result has four levels") from error
+        raise UserError("nested too deeply: a result has five levels") from error
     except ValueError as error:
         raise UserError(printable(f"not JSON: {error}")) from error
     for text in _texts(document):

@@ -17,11 +17,13 @@ from pydantic import ValidationError
 
 from basisbench.checks.findings import Finding, Problem, broken, warning
 from basisbench.errors import UserError
-from basisbench.measures.metrics import SCORING_METRICS, scoring_metric
-from basisbench.measures.statistics import Curve, summarise
+from basisbench.measures.curve import Curve
+from basisbench.measures.metrics import reported_metrics, scoring_metric, scoring_metrics
+from basisbench.measures.statistic import STATISTICS
+from basisbench.measures.summary import summarise
 from basisbench.results.controls import shipped_controls
 from basisbench.results.files import RankingArrays, make_result
-from basisbench.results.schema import CurveRecord, Interval, Result, SummaryRecord
+from basisbench.results.schema import Interval, Result
 from basisbench.values import LEAST_RANKED, Number, size_grid
 
 TOLERANCE = 1e-6
@@ -29,7 +31,6 @@ TOLERANCE = 1e-6
 MOST_WORK = 2**26
 """Numbers that a bootstrap may hold at once: resamples x (pairs + values on the curve)."""
 LARGEST_LOGIT = 1e6
-RATES = ("accuracy", "accuracy_complement", "candidate_accuracy", "candidate_accuracy_complement")
 
 Integers = NDArray[np.int64]
 
@@ -69,13 +70,17 @@ def _counts(result: Result) -> Iterator[Problem]:
 
 
 def _ranges(result: Result) -> Iterator[Problem]:
-    limits = dict.fromkeys(RATES, (0.0, 1.0))
-    limits |= dict.fromkeys(("probability_difference", "probability_difference_complement"), (-1.0, 1.0))
-    limits |= dict.fromkeys(("kl", "kl_complement"), (0.0, math.inf))
-    for name, (low, high) in limits.items():
-        for size, value in zip(result.curve.size, getattr(result.curve, name), strict=True):
-            if value is None or not low - TOLERANCE <= value <= high + TOLERANCE:
-                yield broken(f"{name} at {size:,} is {value}: valid is {low:g} to {high:g}")
+    columns = result.curve.columns
+    for metric in reported_metrics():
+        low, high = metric.limits
+        for name in (metric.name, f"{metric.name}_complement"):
+            for size, value in zip(result.curve.size, columns.get(name, []), strict=False):
+                if value is None or not low - TOLERANCE <= value <= high + TOLERANCE:
+                    yield broken(f"{name} at {size:,} is {value}: valid is {low:g} to {high:g}")
+    absent = [metric.name for metric in reported_metrics() if metric.name not in columns]
+    absent += [name for name in STATISTICS.names if name not in result.summary]
+    if absent:
+        yield warning(f"not reported, as by a version that did not know them: {', '.join(absent)}")
     if result.f_full is None or result.f_empty is None:
         yield broken("F_full and F_empty are always defined")
 
@@ -95,8 +100,7 @@ def _intervals(result: Result) -> Iterator[Problem]:
 
 
 def _named_intervals(result: Result) -> Iterator[tuple[str, Interval]]:
-    for name, field in SummaryRecord.model_fields.items():
-        yield field.alias or name, getattr(result.summary, name)
+    yield from result.summary.items()
     for name in ("faithfulness", "completeness"):
         values, lows, highs = (getattr(result.curve, name + part) for part in ("", "_low", "_high"))
         for size, value, low, high in zip(result.curve.size, values, lows, highs, strict=True):
@@ -105,8 +109,9 @@ def _named_intervals(result: Result) -> Iterator[tuple[str, Interval]]:
 
 def _provenance(result: Result) -> Iterator[Problem]:
     cell, environment = result.cell, result.environment
-    if cell.metric not in SCORING_METRICS:
-        yield broken(f"metric '{cell.metric}' is none of {', '.join(SCORING_METRICS)}")
+    scoring = [metric.name for metric in scoring_metrics()]
+    if cell.metric not in scoring:
+        yield broken(f"metric '{cell.metric}' is none of {', '.join(scoring)}")
     if environment.dtype != cell.dtype:
         yield broken(f"environment.dtype {environment.dtype} is not cell.dtype {cell.dtype}")
     if environment.data_hash != result.data.hash:
@@ -226,8 +231,9 @@ def check_numbers(result: Result, curve: Curve) -> Finding:
         return Finding(name, "", (broken("the outcomes give numbers that are not finite"),))
     largest = 0.0
     problems = []
-    pairs = list(zip(numbers_of(result), numbers_of(again), strict=True))
-    for (what, reported), (_, computed) in pairs:
+    computed_of = dict(numbers_of(again))
+    pairs = [(what, reported, computed_of[what]) for what, reported in numbers_of(result)]
+    for what, reported, computed in pairs:
         if reported is None or computed is None:
             same = reported is computed
         else:
@@ -251,14 +257,13 @@ def numbers_of(result: Result) -> Iterator[tuple[str, Number]]:
     """Every number of a result that is computed from outcomes, by name."""
     yield "F_full", result.f_full
     yield "F_empty", result.f_empty
-    for name in CurveRecord.model_fields:
+    for name, values in result.curve.columns.items():
         if name != "size":
-            for size, value in zip(result.curve.size, getattr(result.curve, name), strict=True):
+            for size, value in zip(result.curve.size, values, strict=True):
                 yield f"{name} at {size:,}", value
-    for name, field in SummaryRecord.model_fields.items():
-        interval: Interval = getattr(result.summary, name)
+    for name, interval in result.summary.items():
         for part in Interval.model_fields:
-            yield f"{field.alias or name} ({part})", getattr(interval, part)
+            yield f"{name} ({part})", getattr(interval, part)
 
 
 def _short(number: Number) -> str:

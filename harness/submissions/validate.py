@@ -21,7 +21,7 @@ from rich.text import Text
 
 from basisbench.checks.findings import Finding, Verdict, broken
 from basisbench.errors import UserError
-from basisbench.measures.statistics import Curve
+from basisbench.measures.curve import Curve
 from basisbench.results.files import ARRAY_TYPES, RankingArrays, read_arrays
 from basisbench.results.schema import Result
 from basisbench.submissions.document import read_document, refuse_link, short

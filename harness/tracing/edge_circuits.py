@@ -35,8 +35,9 @@ from basisbench.circuits.circuit import Circuit
 from basisbench.circuits.gates import layer_nodes
 from basisbench.circuits.splice import Splice
 from basisbench.errors import UserError
+from basisbench.measures.curve import SMALLEST_EFFECT
 from basisbench.measures.metrics import LOGIT_DIFFERENCE, Floats, Metric, Outcome
-from basisbench.measures.statistics import SMALLEST_EFFECT, Band, resampled
+from basisbench.measures.resampling import Band, resampled
 from basisbench.models.adapter import Model, Start
 from basisbench.models.recording import record
 from basisbench.models.sites import Site

@@ -1,15 +1,17 @@
 """What the run of a board holds: the leaderboard, all results as a table, comparison plots, one artifact of all."""
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import cast
 
+import numpy as np
+
 from basisbench.errors import UserError
-from basisbench.leaderboard import Leaderboard, Measures, build_leaderboard
+from basisbench.leaderboard import Leaderboard, build_leaderboard
+from basisbench.leaderboard.columns import columns_of
+from basisbench.measures.statistic import STATISTICS, board_statistics, identifier
 from basisbench.progress import Say
-from basisbench.results.schema import Cell, Interval, Result
+from basisbench.results.schema import Cell, Result
 from basisbench.tracking.charts import comparison_chart
 from basisbench.tracking.contents import (
     Contents,
@@ -55,11 +57,8 @@ def board_contents(
         points=[],
         tables=tables,
         charts={
-            "comparison/auc_f": comparison_chart(results, "auc_f", "Area under faithfulness (more is sparser)"),
-            "comparison/auc_c": comparison_chart(results, "auc_c", "Area over completeness (more is sparser)"),
-            "comparison/nodes_at_08": comparison_chart(
-                results, "nodes_at_08", "Nodes for 80 % of the behaviour (fewer is sparser)", log=True
-            ),
+            f"comparison/{statistic.identifier}": comparison_chart(results, statistic)
+            for statistic in board_statistics()
         },
         images=_figure(results, say),
         inputs=tuple(inputs.values()),
@@ -68,18 +67,17 @@ def board_contents(
 
 
 def headline_of(results: Iterable[Result]) -> dict[str, float | int | bool]:
-    """What a board, or a trial of a sweep, comes to: means over its cells, those without an effect left out.
+    """What a board, or a trial of a sweep, comes to: averages over its cells, those without an effect left out.
 
-    Areas are averaged as they are, nodes as a geometric mean. Empty if no cell has an effect.
+    Each statistic is averaged as it says, nodes as a geometric mean. Empty if no cell has an effect.
     """
-    kept = [result.summary for result in results if not result.degenerate]
+    kept = [result for result in results if not result.degenerate]
     numbers: dict[str, float | int | bool] = {}
-    for name in ("auc_f", "auc_c", "cpr", "cmd"):
-        if values := _defined(getattr(summary, name) for summary in kept):
-            numbers[name] = fmean(values)
-    for name in ("nodes_at_05", "nodes_at_08", "nodes_at_09"):
-        if values := _defined(getattr(summary, name) for summary in kept):
-            numbers[name] = round(math.exp(fmean(map(math.log, values))), 6)
+    for statistic in STATISTICS:
+        found = [result.statistic(statistic.name).value for result in kept]
+        if values := [value for value in found if value is not None]:
+            average = statistic.unscaled(float(statistic.averaged(statistic.scaled(np.array(values)))))
+            numbers[statistic.identifier] = cast(float, average)
     return numbers
 
 
@@ -108,46 +106,15 @@ def results_table(results: Sequence[Result]) -> Table:
 
 def leaderboard_table(board: Leaderboard) -> Table:
     """A row a basis and method as the leaderboard orders them, numbers unrounded, then `by` on each task."""
-    settings = list(dict.fromkeys(name for row in board.rows for name in row.settings))
-    statistics = [f"{name}{end}" for name in ("auc_f", "auc_c", "nodes_at_08") for end in ("", "_low", "_high")]
-    compared = ("difference", "difference_low", "difference_high", "holm_p", "effect_size", "node_ratio")
-    costs = ("units_at_08", "errors_at_08", "seconds", "peak_memory_bytes")
-    tasks = [f"{board.by} {task}" for task in board.tasks]
+    columns = columns_of(board, "wandb")
     rows: list[list[Value]] = []
+    names: list[str] = []
     for row in board.rows:
-        rank = row.rank or Interval(value=None, low=None, high=None)
-        other = row.comparison
-        difference = _three(other.difference) if other else [None, None, None]
-        more = [other.holm, other.effect_size, other.node_ratio.value] if other else [None, None, None]
-        rows.append(
-            [
-                *_three(rank),
-                *(row.model, row.basis, row.method),
-                *(row.settings.get(name) for name in settings),
-                *_measures(row.overall),
-                *difference,
-                *more,
-                *(getattr(row.overall, name) if row.overall else None for name in costs),
-                *(entry.measures.interval(board.by).value if entry.measures else None for entry in row.entries),
-                row.note,
-            ]
-        )
-    who = ("rank", "rank_low", "rank_high", "model", "basis", "method", *settings)
-    return Table((*who, *statistics, *compared, *costs, *tasks, "note"), rows)
-
-
-def _measures(found: Measures | None) -> list[Value]:
-    if found is None:
-        return [None] * 9
-    return [*_three(found.auc_f), *_three(found.auc_c), *_three(found.nodes_at_08)]
-
-
-def _three(interval: Interval) -> list[Value]:
-    return [interval.value, interval.low, interval.high]
-
-
-def _defined(intervals: Iterable[Interval]) -> list[float]:
-    return [interval.value for interval in intervals if interval.value is not None]
+        plain = {name: value for column in columns for name, value in column.plain(column.value(row, board.by)).items()}
+        on_tasks = [entry.measures.statistics[board.by].value if entry.measures else None for entry in row.entries]
+        names = [identifier(name) for name in plain]
+        rows.append([row.model, *plain.values(), *on_tasks])
+    return Table(("model", *names, *(f"{board.by} {task}" for task in board.tasks)), rows)
 
 
 def _leaderboard(folder: Path, say: Say) -> Leaderboard | None:

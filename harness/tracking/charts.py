@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from basisbench.figures import make_look
-from basisbench.results.schema import Interval, Result
+from basisbench.measures.statistic import Statistic
+from basisbench.results.schema import Result
 from basisbench.values import Numbers
 
 Chart = dict[str, "ChartValue"]
@@ -37,7 +38,7 @@ def curve_chart(result: Result) -> Chart:
     }
 
 
-def comparison_chart(results: Sequence[Result], statistic: str, title: str, log: bool = False) -> Chart:
+def comparison_chart(results: Sequence[Result], statistic: Statistic) -> Chart:
     """A statistic of every result with an effect against its task, a colour a basis, with 95 % intervals."""
     lines: dict[tuple[str, str], list[Result]] = {}
     for result in (result for result in results if not result.degenerate):
@@ -46,7 +47,7 @@ def comparison_chart(results: Sequence[Result], statistic: str, title: str, log:
     symbols = dict(zip(sorted({method for _, method in lines}), _SYMBOLS * len(lines), strict=False))
     traces: list[ChartValue] = []
     for (basis, method), members in sorted(lines.items()):
-        defined = [(r, i) for r in members if (i := _interval(r, statistic)).value is not None]
+        defined = [(r, i) for r in members if (i := r.statistic(statistic.name)).value is not None]
         traces.append(
             {
                 "type": "scatter",
@@ -66,21 +67,19 @@ def comparison_chart(results: Sequence[Result], statistic: str, title: str, log:
     return {
         "data": traces,
         "layout": {
-            "title": {"text": title},
+            "title": {"text": f"{statistic.title} ({statistic.direction} is sparser)"},
             "scattermode": "group",  # side by side at each task
             "xaxis": {"type": "category", "categoryorder": "category ascending"},
-            "yaxis": {"title": {"text": statistic}, **({"type": "log", "dtick": 1} if log else {})},
+            "yaxis": {
+                "title": {"text": statistic.axis or statistic.name},
+                **({"type": "log", "dtick": 1} if statistic.logarithmic else {}),
+            },
             "template": "plotly_white",
         },
     }
 
 
 _SYMBOLS = ("circle", "diamond-open", "square", "x", "triangle-up", "cross")
-
-
-def _interval(result: Result, statistic: str) -> Interval:
-    found: Interval = getattr(result.summary, statistic)
-    return found
 
 
 def _distance(high: float | None, low: float | None) -> float | None:

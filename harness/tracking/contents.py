@@ -10,8 +10,9 @@ from typing import Literal
 
 from basisbench.figures import draw_curves
 from basisbench.figures.style import SCREEN, drawn_in
-from basisbench.results.files import RankingArrays, read_arrays
-from basisbench.results.schema import Cell, CurveRecord, Interval, Result, SummaryRecord
+from basisbench.measures.statistic import SIZE, STATISTICS, identifier
+from basisbench.results.files import COUNTS, RankingArrays, read_arrays
+from basisbench.results.schema import Cell, CurveRecord, Result
 from basisbench.tracking.charts import Chart, curve_chart
 
 Value = str | int | float | bool | None
@@ -103,7 +104,7 @@ def cell_contents(result: Result, path: Path, board: str) -> Contents:
                 "circuit",
                 f"circuit-{result.name}",
                 files[1:],
-                about | {"nodes_at_08": result.summary.nodes_at_08.value, "ranked_nodes": len(ranking.layer)},
+                about | {identifier(SIZE): result.statistic(SIZE).value, "ranked_nodes": len(ranking.layer)},
                 {"nodes": _nodes_table(ranking)},
             ),
         ),
@@ -126,8 +127,8 @@ def tags_of(*names: str) -> tuple[str, ...]:
 def summary_of(result: Result) -> dict[str, float | int | bool]:
     """The headline numbers, those not defined left out: W&B sorts and plots numbers only."""
     numbers: dict[str, float | int | bool | None] = {}
-    for name in SummaryRecord.model_fields:
-        interval: Interval = getattr(result.summary, name)
+    for statistic in STATISTICS:
+        name, interval = statistic.identifier, result.statistic(statistic.name)
         numbers |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
     numbers |= {"F_full": result.f_full, "F_empty": result.f_empty, "total_nodes": result.total_nodes}
     numbers |= {"degenerate": result.degenerate, "peak_memory_bytes": result.timing.peak_memory_bytes}
@@ -167,19 +168,17 @@ def _config(result: Result) -> dict[str, Json]:
 
 
 def _points(curve: CurveRecord) -> list[dict[str, float]]:
-    bands = [name + end for name in ("faithfulness", "completeness") for end in ("", "_low", "_high")]
-    columns = [*bands, "accuracy", "accuracy_complement"]  # a panel each; the table has all
+    columns = {name: values for name, values in curve.columns.items() if name not in COUNTS}  # a panel each
     points = []
     for i, size in enumerate(curve.size):
-        values = {f"{CURVE}/{name}": getattr(curve, name)[i] for name in columns}
+        values = {f"{CURVE}/{name}": numbers[i] for name, numbers in columns.items()}
         defined = {name: float(value) for name, value in values.items() if value is not None}
         points.append({STEP: math.log10(size), "nodes": float(size), **defined})
     return points
 
 
 def _curve_table(curve: CurveRecord) -> Table:
-    columns = tuple(CurveRecord.model_fields)
-    return Table(columns, [list(row) for row in zip(*(getattr(curve, name) for name in columns), strict=True)])
+    return Table(tuple(curve.columns), [list(row) for row in zip(*curve.columns.values(), strict=True)])
 
 
 def _nodes_table(ranking: RankingArrays) -> Table:

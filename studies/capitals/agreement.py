@@ -52,8 +52,8 @@ def agreement(model: Model, basis: Basis, folder: Path, progress: Progress) -> A
             continue
         _, ranking = read_arrays(folder / f"{result.name}.json", result)
         units = list(zip(ranking.layer.tolist(), ranking.unit.tolist(), strict=True))
-        nodes[cell.task] = result.summary.nodes_at_08
-        distinct[cell.task] = len(set(units[: int(result.summary.nodes_at_08.value or 0)]))
+        nodes[cell.task] = result.summary["nodes@0.8"]
+        distinct[cell.task] = len(set(units[: int(result.summary["nodes@0.8"].value or 0)]))
         for rank, unit in enumerate(dict.fromkeys(units[:CIRCUIT])):
             place.setdefault(unit, []).append(rank)
     if missing := set(TASKS) - nodes.keys():

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from basisbench.cache import write_atomically
 from basisbench.figures.files import write_figure
 from basisbench.figures.style import SCREEN, drawn_in
-from basisbench.measures.statistics import Band, Estimate
+from basisbench.measures.resampling import Band, Estimate
 from basisbench.writing import markdown_table
 from studies.capitals.agreement import Agreement
 from studies.capitals.steering import Doses, Swapped

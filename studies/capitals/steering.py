@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from basisbench.bases.basis import Basis
-from basisbench.measures.statistics import Band, resampled
+from basisbench.measures.resampling import Band, resampled
 from basisbench.models.adapter import Model
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.steering.controls import matched_controls

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from basisbench.leaderboard.inference import holm
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import Estimate, resampled
+from basisbench.measures.resampling import Estimate, resampled
 
 PERMUTATIONS = 10_000
 Integers = NDArray[np.int64]

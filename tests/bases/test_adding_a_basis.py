@@ -314,7 +314,7 @@ def test_both_go_from_check_to_the_page(folder: Path, tiny_folder: Path, task: P
     assert [float(row["rank"]) for row in table] == [1, 2, 3]
     assert {row["basis"] for row in table} == set(results)
     for row in table:
-        assert float(row["auc_f"]) == pytest.approx(results[row["basis"]].summary.auc_f.value, abs=1e-3)
+        assert float(row["auc_f"]) == pytest.approx(results[row["basis"]].summary["auc_f"].value, abs=1e-3)
     status, printed, errors = run_cli("report", "runs/pca", "--out", "runs/pca/report.html")
     assert status == 0, errors
     page = (folder / "runs" / "pca" / "report.html").read_text("utf-8")

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from basisbench.leaderboard import build_leaderboard
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, Outcome
-from basisbench.measures.statistics import Curve, summarise
+from basisbench.measures.summary import summarise
 from basisbench.results.files import RankingArrays, describe_environment, make_result, pack_arrays
 from basisbench.results.schema import Cell, Data, PairCounts, Timing
 from basisbench.values import size_grid

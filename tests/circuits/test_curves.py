@@ -19,8 +19,9 @@ from basisbench.circuits.gates import LayerGates, LayerNodes
 from basisbench.circuits.ranking import Ranking, count_nodes, rank_nodes
 from basisbench.circuits.splice import Splice
 from basisbench.errors import UserError
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import METRICS
-from basisbench.measures.statistics import Curve, summarise
+from basisbench.measures.summary import summarise
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
 from basisbench.progress import silent
@@ -196,7 +197,7 @@ def kept_nodes(chosen: Ranking | Circuits, k: int) -> set[tuple[int, int, int]]:
 def assert_equals_brute_force(
     curve: Curve, chosen: Ranking | Circuits, brute: BruteForce, ablation: Ablation, error: ErrorTreatment
 ) -> None:
-    metric = METRICS["logit_difference"].compute
+    metric = METRICS.get("logit_difference").compute
     for index, size in enumerate(curve.size.tolist()):
         kept = kept_nodes(chosen, size)
         for outcome, complement in ((curve.circuit, False), (curve.complement, True)):
@@ -311,7 +312,7 @@ def test_gates_equal_brute_force(name: str, ablation: Ablation, tiny: Callable[[
             hidden = model.forward(
                 prompts.clean.repeat(2, 1), prompts.last.repeat(2), edits=splice.edits(0), mlps=splice.mlps(0)
             )
-        found = METRICS["logit_difference"].compute(outcome_of(model, hidden, prompts, 2))
+        found = METRICS.get("logit_difference").compute(outcome_of(model, hidden, prompts, 2))
         for point in range(2):
             shares = {
                 (layer, slot, int(unit)): float(of_layer.gate[point, slot, column])

@@ -9,7 +9,7 @@ from basisbench.attribution import load_method
 from basisbench.bases.load import load_basis
 from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import rank_nodes
-from basisbench.measures.statistics import summarise
+from basisbench.measures.summary import summarise
 from basisbench.models.adapter import Model
 from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
@@ -75,7 +75,7 @@ def test_the_planted_circuit_is_found_at_its_size(method: str, tokenizer: PreTra
     assert statistics.faithfulness.value[0] < 0.7  # one of them is not
     assert statistics.completeness.value[0] < 0.7  # without either, the behaviour is gone or hurt
     assert statistics.completeness.value[1:] == pytest.approx(0, abs=0.02)
-    assert statistics.summary.nodes_at_08.value == 2
+    assert statistics.summary["nodes@0.8"].value == 2
 
 
 @pytest.mark.parametrize("method", ["delta", "activation"])

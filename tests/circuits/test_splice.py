@@ -63,7 +63,7 @@ def test_bases_of_a_site_share_full_and_empty(ablation: Ablation, tiny: Callable
     """The ablated activation is the same in any basis, so one denominator serves all of a site."""
     model = tiny("llama")
     prompts = prompt_set(model, pair_rows(5))
-    metric = METRICS["logit_difference"].compute
+    metric = METRICS.get("logit_difference").compute
     empties: dict[str, float] = {}
     for basis in bases(model):
         ranking = rank_nodes(all_ranked(model, basis, prompts.n_slots), basis)

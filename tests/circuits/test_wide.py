@@ -11,7 +11,7 @@ from basisbench.bases.basis import LinearBasis
 from basisbench.circuits.ablation import ABLATIONS, Ablation
 from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import Ranking, rank_nodes
-from basisbench.measures.statistics import Curve
+from basisbench.measures.curve import Curve
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
 from basisbench.values import ErrorTreatment

@@ -64,7 +64,7 @@ def test_a_run_leaves_results_a_table_and_a_figure(run_cli: Command, small: list
     results = basisbench.read_results(tmp_path / "there")
     assert {result.cell.basis for result in results} == {"mlp_out", "neurons"}
     for result in results:
-        nodes = result.summary.nodes_at_08.value
+        nodes = result.summary["nodes@0.8"].value
         assert nodes is not None
         shown = "all" if nodes == result.total_nodes else f"{nodes:.0f}"
         assert re.search(rf"words +{result.cell.basis} +atp +{shown} \[", printed)

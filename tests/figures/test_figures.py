@@ -174,7 +174,7 @@ def test_counts_are_compact(count: float, written: str) -> None:
 
 def test_detail_shows_everything() -> None:
     shown = text(result_detail(made(options={"steps": 10})))
-    for expected in ("'steps': 10", "40 used, 3 wrong answer", "nodes_at_0.8", "1,000", "torch", "2.0 s", "3 MiB"):
+    for expected in ("'steps': 10", "40 used, 3 wrong answer", "nodes@0.8", "1,000", "torch", "2.0 s", "3 MiB"):
         assert expected in shown
     assert "0.80 [0.70, 0.90]" in shown
     assert "-0.00" not in shown

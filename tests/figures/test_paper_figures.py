@@ -37,7 +37,7 @@ from basisbench.figures.circuits import correlation_at, jaccard, nodes_of, overl
 from basisbench.figures.panels import Drawing
 from basisbench.figures.series import over_tasks
 from basisbench.figures.style import drawn_in, short
-from basisbench.measures.statistics import Band
+from basisbench.measures.resampling import Band
 from basisbench.results.files import RankingArrays, read_results
 from basisbench.results.schema import Result
 from toys.made import SIZES, made
@@ -57,7 +57,7 @@ def ranked(nodes: Nodes, scores: Sequence[float] | None = None) -> RankingArrays
 
 def drawn(name: str, comparison: Comparison, k: int = 100) -> Drawing:
     with drawn_in(SCREEN):
-        return FIGURES[name](comparison, SCREEN, k)
+        return FIGURES.get(name).draw(comparison, SCREEN, k)
 
 
 def records(drawing: Drawing) -> list[dict[str, Any]]:
@@ -84,7 +84,7 @@ def files(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = make_figures(compare(reading.results, reading.ranking), out, style=PAPER, command="basisbench figures (a)")
     assert not report.left_out
     assert sorted(path.name for path in report.written) == sorted(
-        f"{name}.{kind}" for name in FIGURES for kind in ("pdf", "svg", "png", "csv")
+        f"{name}.{kind}" for name in FIGURES.names for kind in ("pdf", "svg", "png", "csv")
     )
     return out
 
@@ -299,7 +299,7 @@ def test_costs_apart_by_orders_of_magnitude_have_ticks_that_can_be_read() -> Non
     results = [timed(made(basis=b, task=f"task{i}"), s) for i in range(4) for b, s in (("sae", 3e-4), ("neurons", 4e3))]
     narrow = choose_style("paper", "acl-column")
     with drawn_in(narrow):
-        no_text_lies_on_another(FIGURES["cost"](compare(results), narrow, 100).figure)
+        no_text_lies_on_another(FIGURES.get("cost").draw(compare(results), narrow, 100).figure)
 
 
 # -- what is compared ----------------------------------------------------------------------------------
@@ -343,7 +343,7 @@ def test_copies_count_once_and_bad_files_are_named(folder: Path, tmp_path: Path)
 
 
 def test_files_say_how_they_were_made(files: Path) -> None:
-    for name in FIGURES:
+    for name in FIGURES.names:
         pdf = (files / f"{name}.pdf").read_bytes()
         assert rb"/Keywords (basisbench figures \(a\))" in pdf
         assert f"/Title ({name})".encode() in pdf
@@ -460,7 +460,7 @@ def test_names_of_sixteen_tasks_do_not_collide(name: str, style: str, width: str
         made(task=task, basis=basis, method=m) for task in TASKS for basis in ("sae", "neurons") for m in methods
     ]
     with drawn_in(chosen):
-        figure = FIGURES[name](compare(results, lambda _: ranked(A)), chosen, 100).figure
+        figure = FIGURES.get(name).draw(compare(results, lambda _: ranked(A)), chosen, 100).figure
         texts = no_text_lies_on_another(figure)
     assert sum("family_" in text or "…" in text for text in texts) >= 16
 

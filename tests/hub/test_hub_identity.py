@@ -22,7 +22,7 @@ from basisbench.bases.load import load_basis
 from basisbench.circuits.ablation import Ablation
 from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import rank_nodes
-from basisbench.measures.statistics import Curve
+from basisbench.measures.curve import Curve
 from basisbench.models.adapter import Model
 from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet

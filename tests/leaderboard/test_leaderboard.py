@@ -10,11 +10,11 @@ from scipy import stats
 
 from basisbench import UserError
 from basisbench.leaderboard import Leaderboard, Row, TaskEntry
-from basisbench.leaderboard.cells import draw_weights, statistics
 from basisbench.leaderboard.formats import markdown
 from basisbench.leaderboard.inference import DRAWN, MAX_EXACT, holm, ranks, sign_flip, smallest_p, standardised
-from basisbench.measures.metrics import SCORING_METRICS, Floats, Outcome
-from basisbench.measures.statistics import statistics_of, summarise
+from basisbench.leaderboard.samples import draw_weights, statistics
+from basisbench.measures.metrics import Floats, Metric, Outcome, scoring_metric, scoring_metrics
+from basisbench.measures.summary import statistics_of, summarise
 from basisbench.results.files import (
     read_arrays,
     read_result,
@@ -35,22 +35,22 @@ def entry(board: Leaderboard, basis: str, task: str) -> TaskEntry:
 # -- one cell ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("metric", SCORING_METRICS)
-def test_statistics_are_those_of_a_result(metric: str) -> None:
+@pytest.mark.parametrize("metric", scoring_metrics(), ids=lambda metric: metric.name)
+def test_statistics_are_those_of_a_result(metric: Metric) -> None:
     curve = toy_curve(0.22, task="x", noise=0.4)
     weights = draw_weights("ioi", PAIRS, 50)
-    expected = statistics_of(curve, weights, SCORING_METRICS[metric])
-    auc_f, auc_c, nodes = statistics(curve, weights, metric)
+    expected = statistics_of(curve, weights, metric)
+    auc_f, auc_c, nodes = statistics(curve, weights, metric.name)
     np.testing.assert_allclose(auc_f, expected["auc_f"], rtol=1e-12)
     np.testing.assert_allclose(auc_c, expected["auc_c"], rtol=1e-12)
-    np.testing.assert_allclose(10**nodes, expected["nodes_at_08"], rtol=1e-12)
+    np.testing.assert_allclose(10**nodes, expected["nodes@0.8"], rtol=1e-12)
     assert len(np.unique(nodes)) > 1
 
 
 def test_more_resamples_than_fit_at_once_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     curve, weights = toy_curve(0.22, task="x"), draw_weights("ioi", PAIRS, 50)
     whole = statistics(curve, weights, "logit_difference")
-    monkeypatch.setattr("basisbench.leaderboard.cells.BLOCK", 7)
+    monkeypatch.setattr("basisbench.leaderboard.samples.BLOCK", 7)
     np.testing.assert_allclose(statistics(curve, weights, "logit_difference"), whole, rtol=1e-12)
 
 
@@ -67,11 +67,11 @@ def test_resamples_are_the_tasks_own() -> None:
 def test_the_metric_of_a_cell_is_used(tmp_path: Path) -> None:
     path = write_cell(tmp_path, "sae", curve=toy_curve(0.2, noise=0.5), metric="probability_difference")
     curve, _ = read_arrays(path, read_result(path))
-    expected = summarise(curve, metric=SCORING_METRICS["probability_difference"]).summary.auc_f.value
+    expected = summarise(curve, metric=scoring_metric("probability_difference")).summary["auc_f"].value
     found = entry(board_of(tmp_path), "sae", "ioi").measures
     assert found
-    assert found.auc_f.value == pytest.approx(expected, rel=1e-12)
-    assert found.auc_f.value != pytest.approx(summarise(curve).summary.auc_f.value, abs=1e-3)
+    assert found.statistics["auc_f"].value == pytest.approx(expected, rel=1e-12)
+    assert found.statistics["auc_f"].value != pytest.approx(summarise(curve).summary["auc_f"].value, abs=1e-3)
 
 
 # -- tests across tasks --------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ def test_differences_are_paired_as_by_brute_force(tmp_path: Path) -> None:
         )
         taken = replace(curve, full=full, empty=empty, circuit=circuit, complement=complement)
         found = statistics_of(taken, np.full((1, PAIRS), 1 / PAIRS))
-        return np.array([found["auc_f"][0], np.log10(found["nodes_at_08"][0])])
+        return np.array([found["auc_f"][0], np.log10(found["nodes@0.8"][0])])
 
     differences = [
         np.mean([resample("neurons", task, w[task]) - resample("sae", task, w[task]) for task in TASKS], axis=0)
@@ -170,30 +170,33 @@ def test_means_over_tasks_and_what_a_circuit_counts(tmp_path: Path) -> None:
     assert first
     assert second
     assert overall
-    assert [first.nodes_at_08.value, second.nodes_at_08.value] == pytest.approx([100, 1000])
-    assert [first.units_at_08, first.errors_at_08] == [90, 10]
-    assert overall.nodes_at_08.value == pytest.approx(10**2.5)
-    assert overall.units_at_08 == pytest.approx((90 * 900) ** 0.5)
-    assert overall.errors_at_08 == (10 + 100) / 2
+    assert [first.statistics["nodes@0.8"].value, second.statistics["nodes@0.8"].value] == pytest.approx([100, 1000])
+    assert [first.numbers["units_at_08"], first.numbers["errors_at_08"]] == [90, 10]
+    assert overall.statistics["nodes@0.8"].value == pytest.approx(10**2.5)
+    assert overall.numbers["units_at_08"] == pytest.approx((90 * 900) ** 0.5)
+    assert overall.numbers["errors_at_08"] == (10 + 100) / 2
     # areas by hand: decades of height 1, trapezoids between f at 1, 10, 100, 1000 and 20,000 cut at 10,000
-    assert first.auc_f.value
-    assert second.auc_f.value
+    assert first.statistics["auc_f"].value
+    assert second.statistics["auc_f"].value
     heights = [0.3, 0.6, 0.9, 1.0, 1.0]
-    assert first.auc_f.value == pytest.approx(np.trapezoid(heights, dx=1) / 4)
-    assert overall.auc_f.value == pytest.approx((first.auc_f.value + second.auc_f.value) / 2)
-    assert (overall.seconds, overall.peak_memory_bytes, overall.cells) == (2.0, 3 * 2**20, 2)
+    assert first.statistics["auc_f"].value == pytest.approx(np.trapezoid(heights, dx=1) / 4)
+    assert overall.statistics["auc_f"].value == pytest.approx(
+        (first.statistics["auc_f"].value + second.statistics["auc_f"].value) / 2
+    )
+    assert [overall.numbers[name] for name in ("seconds", "peak_memory_bytes", "cells")] == [2.0, 3 * 2**20, 2]
 
 
 def test_seconds_of_several_machines_are_left_out(tmp_path: Path) -> None:
     write_board(tmp_path, {"sae": 0.2, "neurons": 0.1})
     board = board_of(tmp_path)
-    assert [row.overall and row.overall.seconds for row in board.rows] == [2.0, 2.0]
+    assert [row.overall and row.overall.numbers["seconds"] for row in board.rows] == [2.0, 2.0]
     assert "seconds" in markdown(board)
     write_board(tmp_path, {"mlp_out": 0.05}, device="cuda:0")
     board = board_of(tmp_path)
     every = [row.overall for row in board.rows] + [entry.measures for row in board.rows for entry in row.entries]
     assert len(every) == 3 * (1 + len(TASKS))
-    assert all(found and found.seconds is None and found.peak_memory_bytes is None for found in every)
+    costs = ("seconds", "peak_memory_bytes")
+    assert all(found and [found.numbers[name] for name in costs] == [None, None] for found in every)
     assert board.notes == ("seconds and memory are left out: cells were computed on 2 machines (cpu, cuda:0)",)
     header = next(line for line in markdown(board).splitlines() if line.startswith("| rank"))
     assert "seconds" not in header
@@ -204,8 +207,8 @@ def test_a_circuit_that_never_suffices_has_no_units(tmp_path: Path) -> None:
     write_board(tmp_path, {"sae": 0.1})
     overall = row(board_of(tmp_path), "sae").overall
     assert overall
-    assert overall.nodes_at_08.value == pytest.approx(20_000)
-    assert (overall.unreached, overall.units_at_08, overall.errors_at_08) == (2, None, None)
+    assert overall.statistics["nodes@0.8"].value == pytest.approx(20_000)
+    assert [overall.numbers[name] for name in ("unreached", "units_at_08", "errors_at_08")] == [2, None, None]
 
 
 def test_seeds_are_averaged_within_their_task_and_their_spread_stands_apart(tmp_path: Path) -> None:
@@ -213,23 +216,23 @@ def test_seeds_are_averaged_within_their_task_and_their_spread_stands_apart(tmp_
         write_cell(tmp_path, "sae", curve=toy_curve(quality, noise=0), task="ioi", seed=seed)
     write_cell(tmp_path, "sae", curve=toy_curve(0.15, noise=0), task="sva/rc")
     board = board_of(tmp_path)
-    values = [summarise(toy_curve(q, noise=0)).summary.auc_f.value for q in (0.1, 0.2, 0.24, 0.15)]
+    values = [summarise(toy_curve(q, noise=0)).summary["auc_f"].value for q in (0.1, 0.2, 0.24, 0.15)]
     found, overall = entry(board, "sae", "ioi"), row(board, "sae").overall
     assert found.measures
     assert overall
     assert found.seeds == (0, 1, 2)
-    assert found.measures.auc_f.value == pytest.approx(np.mean(values[:3]))
-    assert found.measures.auc_f_sd == pytest.approx(np.std(values[:3], ddof=1))
+    assert found.measures.statistics["auc_f"].value == pytest.approx(np.mean(values[:3]))
+    assert found.measures.spreads["auc_f"] == pytest.approx(np.std(values[:3], ddof=1))
     # no noise over pairs: the interval has no width, whatever the seeds do
-    assert found.measures.auc_f.low == pytest.approx(found.measures.auc_f.high)
-    assert overall.auc_f.value == pytest.approx((np.mean(values[:3]) + values[3]) / 2)
-    assert overall.auc_f_sd is None  # one task has one seed
+    assert found.measures.statistics["auc_f"].low == pytest.approx(found.measures.statistics["auc_f"].high)
+    assert overall.statistics["auc_f"].value == pytest.approx((np.mean(values[:3]) + values[3]) / 2)
+    assert overall.spreads["auc_f"] is None  # one task has one seed
     write_cell(tmp_path, "sae", curve=toy_curve(0.15, noise=0), task="sva/rc", seed=1)
     write_cell(tmp_path, "sae", curve=toy_curve(0.18, noise=0), task="sva/rc", seed=2)
     overall = row(board_of(tmp_path), "sae").overall
     assert overall
-    other = [*values[3:], *values[3:], summarise(toy_curve(0.18, noise=0)).summary.auc_f.value]
-    assert overall.auc_f_sd == pytest.approx(np.std(np.add(values[:3], other) / 2, ddof=1))
+    other = [*values[3:], *values[3:], summarise(toy_curve(0.18, noise=0)).summary["auc_f"].value]
+    assert overall.spreads["auc_f"] == pytest.approx(np.std(np.add(values[:3], other) / 2, ddof=1))
 
 
 def test_a_row_without_a_task_is_shown_and_not_ranked(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_json_comes_back_whole(full: Leaderboard) -> None:
     assert from_json(to_json(full)) == full
     document = json.loads(to_json(full), parse_constant=lambda name: pytest.fail(name))
     assert full.rows[0].overall
-    assert document["rows"][0]["overall"]["auc_f"]["value"] == full.rows[0].overall.auc_f.value
+    assert document["rows"][0]["overall"]["auc_f"]["value"] == full.rows[0].overall.statistics["auc_f"].value
     assert document["rows"][0]["comparison"] is None
 
 
@@ -267,16 +267,16 @@ def test_csv_holds_every_number(full: Leaderboard) -> None:
     (line,) = [line for line in lines if line["key"] == second.key and line["scope"] == "overall"]
     assert second.overall
     assert second.comparison
-    assert float(line["auc_f"]) == second.overall.auc_f.value
-    assert float(line["nodes@0.8_high"]) == second.overall.nodes_at_08.high
-    assert float(line["auc_f_seed_sd"]) == second.overall.auc_f_sd
+    assert float(line["auc_f"]) == second.overall.statistics["auc_f"].value
+    assert float(line["nodes@0.8_high"]) == second.overall.statistics["nodes@0.8"].high
+    assert float(line["auc_f_seed_sd"]) == second.overall.spreads["auc_f"]
     assert float(line["difference_low"]) == second.comparison.difference.low
     assert float(line["holm"]) == second.comparison.holm
     assert line["reference"] == full.rows[0].key
     task = second.entries[1]
     (line,) = [line for line in lines if line["key"] == second.key and line["task"] == task.task]
     assert task.measures
-    assert float(line["auc_c_low"]) == task.measures.auc_c.low
+    assert float(line["auc_c_low"]) == task.measures.statistics["auc_c"].low
     assert line["seeds"] == "0 1"
     assert {line["status"] for line in lines if line["basis"] == "mlp_out"} == {"missing", "measured", "degenerate"}
 

@@ -70,13 +70,13 @@ def test_neurons_are_sparser_than_their_rotation_and_chance_fails(tmp_path: Path
     assert not report.failures
     found = {(r.cell.basis, r.cell.method): r.summary for r in report.results}
     neurons = found["neurons", "relp"]
-    assert neurons.nodes_at_08.value is not None
-    assert neurons.nodes_at_08.value <= 300
+    assert neurons["nodes@0.8"].value is not None
+    assert neurons["nodes@0.8"].value <= 300
     for control in (found["rotated_neurons", "relp"], found["neurons", "random"]):
-        assert control.nodes_at_08.value is None or control.nodes_at_08.value > 3000
-        assert neurons.auc_f.low is not None
-        assert control.auc_f.high is not None
-        assert neurons.auc_f.low > control.auc_f.high
+        assert control["nodes@0.8"].value is None or control["nodes@0.8"].value > 3000
+        assert neurons["auc_f"].low is not None
+        assert control["auc_f"].high is not None
+        assert neurons["auc_f"].low > control["auc_f"].high
 
 
 @pytest.mark.parametrize("kind", ["sae", "transcoder"])

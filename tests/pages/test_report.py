@@ -20,9 +20,11 @@ from basisbench.figures import LOOKS
 from basisbench.leaderboard import build_leaderboard
 from basisbench.pages.html import dump
 from basisbench.pages.report import read_board_results, report_page
-from basisbench.pages.report.columns import SHARES, cell_record, encode_columns
+from basisbench.pages.report.columns import cell_record, encode_columns
 from basisbench.pages.report.page import DARK_PAPER, contrast, on_dark
-from basisbench.results.schema import Result
+from basisbench.results.files import COUNTS
+from basisbench.results.schema import MetricRecord, Result
+from basisbench.values import Numbers
 from toys.page import Page
 from toys.results import FULL, HOSTILE, write_toys
 
@@ -66,12 +68,15 @@ def test_the_data_say_what_the_results_say(html: str, results: list[Result]) -> 
         assert cell["name"] == result.name
         for name in ("model", "task", "basis", "method", "ablation", "seed", "options", "n_resamples"):
             assert cell[name] == getattr(result.cell, name)
-        for name in SHARES:
-            for number, thousandths in zip(getattr(result.curve, name), cell[name], strict=True):
+        for name, numbers in result.curve.columns.items():
+            for number, thousandths in zip(
+                numbers, cell[name] if name not in COUNTS else [], strict=name not in COUNTS
+            ):
+                assert number is not None
                 assert thousandths == pytest.approx(1000 * number, abs=0.5)
         assert cell["size"] == result.curve.size
-        assert cell["auc_f"] == pytest.approx([*vars(result.summary.auc_f).values()], rel=1e-4)
-        assert cell["nodes_at_0.8"] == pytest.approx([*vars(result.summary.nodes_at_08).values()], rel=1e-4)
+        assert cell["auc_f"] == pytest.approx([*vars(result.summary["auc_f"]).values()], rel=1e-4)
+        assert cell["nodes@0.8"] == pytest.approx([*vars(result.summary["nodes@0.8"]).values()], rel=1e-4)
         assert cell["evaluation"]["unusable"] == result.data.evaluation.unusable
         assert cell["environment"]["packages"] == result.environment.packages
         assert dict(zip(cell["phases"], cell["seconds"], strict=True)) == pytest.approx(result.timing.seconds, abs=0.01)
@@ -89,7 +94,8 @@ def test_the_leaderboard_is_the_board(folder: Path, html: str) -> None:
             assert names == [*entry.results]
             assert (shown["scores"] is None) == (entry.measures is None)
             if entry.measures:
-                assert shown["scores"]["auc_f"][0] == pytest.approx(entry.measures.auc_f.value, rel=1e-4)
+                auc_f = entry.measures.statistics["auc_f"].value
+                assert shown["scores"]["statistics"]["auc_f"][0] == pytest.approx(auc_f, rel=1e-4)
     for headline in board.headlines:
         assert headline.sentence in page.text
     assert page.text.index(board.headlines[0].sentence) < page.text.index("Leaderboard", page.text.index("How to"))
@@ -190,11 +196,17 @@ def test_ten_thousand_cells_stay_a_file_that_opens(results: list[Result]) -> Non
     records = []
     for index in range(1000):
         cell = results[index % len(results)]
-        moved = {
-            name: [None if value is None else value + draw.normal(0, 0.01) for value in getattr(cell.curve, name)]
-            for name in SHARES
+
+        def moved(values: Numbers) -> Numbers:
+            return [None if value is None else value + draw.normal(0, 0.01) for value in values]
+
+        bands = [name for name in type(cell.curve).model_fields if name.startswith(("faith", "complete"))]
+        reported = {
+            name: MetricRecord(circuit=moved(found.circuit), complement=moved(found.complement))
+            for name, found in cell.curve.reported.items()
         }
-        curve = cell.curve.model_copy(update=moved)
+        update = {name: moved(getattr(cell.curve, name)) for name in bands} | {"reported": reported}
+        curve = cell.curve.model_copy(update=update)
         records.append(cell_record(cell.model_copy(update={"curve": curve})))
     assert len(dump({**encode_columns(records)})) / 1000 < 1600  # bytes a cell: 16 MB for 10,000
 

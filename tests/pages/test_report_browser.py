@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from basisbench.leaderboard import Leaderboard, build_leaderboard
+from basisbench.leaderboard import COLUMNS, Column, Leaderboard, Measured, build_leaderboard
+from basisbench.measures import METRICS, STATISTICS, Metric, Statistic
+from basisbench.measures.forms import Form
 from basisbench.pages.report import read_board_results, report_page
 from basisbench.results.schema import Result
 from basisbench.writing import compact
@@ -111,12 +113,13 @@ def test_the_board_is_shown_best_first_with_its_numbers(
     names = [name.split("\n")[0] for name in column(page, "leaderboard", "basis")]
     assert names == [row.basis for row in board.rows]
     overall = column(page, "leaderboard", "overall auc_f")
-    assert overall == [share(row.overall.auc_f.value) if row.overall else NONE for row in board.rows]
+    assert overall == [share(row.overall.statistics["auc_f"].value) if row.overall else NONE for row in board.rows]
     for task in board.tasks:
         entries = [next(entry for entry in row.entries if entry.task == task) for row in board.rows]
         shown = {"missing": "not run", "degenerate": "degenerate"}
         assert column(page, "leaderboard", task) == [
-            share(entry.measures.auc_f.value) if entry.measures else shown[entry.status] for entry in entries
+            share(entry.measures.statistics["auc_f"].value) if entry.measures else shown[entry.status]
+            for entry in entries
         ]
     ranks = [str(round(row.rank.value)) if row.rank and row.rank.value else NONE for row in board.rows]
     assert column(page, "leaderboard", "rank") == ranks
@@ -140,15 +143,15 @@ def test_headers_sort_both_ways_and_what_is_missing_stays_last(page: Browser) ->
 def test_another_statistic_shows_other_numbers(page: Browser, made: tuple[Path, Leaderboard, list[Result]]) -> None:
     page.run("document.querySelectorAll('input[name=board]')[1].click()")
     overall = column(page, "leaderboard", "overall auc_c")
-    assert overall == [share(row.overall.auc_c.value) if row.overall else NONE for row in made[1].rows]
+    assert overall == [share(row.overall.statistics["auc_c"].value) if row.overall else NONE for row in made[1].rows]
     page.run("document.querySelectorAll('input[name=board]')[2].click()")
-    reached = [row for row in made[1].rows if row.overall and not row.overall.unreached]
+    reached = [row for row in made[1].rows if row.overall and not row.overall.numbers["unreached"]]
     assert reached
     shown = column(page, "leaderboard", "overall nodes@0.8")
     for row in reached:
         assert row.overall
-        assert row.overall.nodes_at_08.value
-        assert shown[made[1].rows.index(row)] == compact(row.overall.nodes_at_08.value)
+        assert row.overall.statistics["nodes@0.8"].value
+        assert shown[made[1].rows.index(row)] == compact(row.overall.statistics["nodes@0.8"].value)
 
 
 def test_filters_narrow_tables_and_curves_and_reset(page: Browser) -> None:
@@ -179,7 +182,7 @@ def test_a_cell_opens_with_all_its_details_and_gives_the_focus_back(page: Browse
     for said in (
         *("sae, relp", "ioi · toy", "ablation mean", "n_discovery 8", "12 used; 3 not: answers of several tokens"),
         *(environment.python, environment.platform, f"torch {environment.packages['torch']}", "attribution 0.3 s"),
-        f"auc_f {share(wanted.summary.auc_f.value)} [{share(wanted.summary.auc_f.low)}, ",
+        f"auc_f {share(wanted.summary['auc_f'].value)} [{share(wanted.summary['auc_f'].low)}, ",
         f"F(full) {share(wanted.f_full)}",
         f"{wanted.name}.json",
     ):
@@ -446,6 +449,49 @@ def test_many_rows_come_in_parts(browser: Browser, tmp_path: Path) -> None:
     assert len(column(browser, "cells", "task")) == 120
     assert browser.run("document.activeElement === document.querySelectorAll('#cells-table .open')[100]")
     assert not browser.run("document.querySelector('#cells-more button')")
+
+
+def test_records_that_were_added_are_shown(browser: Browser, tmp_path: Path) -> None:
+    METRICS.add(Metric("lead", "answer above the next", lambda outcome: outcome.lead, short="ld", reported=True))
+    gap = Statistic("gap", "Gap", "The gap.", lambda w: 1 - w.faithfulness.mean(axis=0), better="lower", board=True)
+    STATISTICS.add(gap)
+    measured = Measured(lambda result, curve, at: int(curve.error_nodes[-1]), lambda numbers: numbers[0])
+    COLUMNS.add(Column("late", "late errors", measured=measured, form=Form("pieces", str), about="Errors in the end"))
+    try:
+        folder = write_toys(tmp_path, FULL)
+        board = build_leaderboard([folder], n_resamples=50)
+        results = read_board_results(board, [folder])
+        path = folder / "added.html"
+        path.write_text(report_page(results, board, "Added"), "utf-8")
+    finally:
+        METRICS.remove("lead")
+        STATISTICS.remove("gap")
+        COLUMNS.remove("late")
+    browser.open(path)
+    assert column(browser, "leaderboard", "late errors") == ["100" if row.overall else NONE for row in board.rows]
+    browser.run("document.querySelectorAll('input[name=board]')[3].click()")
+    shown = [row.overall.statistics["gap"].value if row.overall else None for row in board.rows]
+    assert column(browser, "leaderboard", "overall gap") == [NONE if one is None else share(one) for one in shown]
+    bold = "[...document.querySelectorAll('#leaderboard-table .best')].map(cell => cell.innerText.split('\\n')[0])"
+    least = []
+    for task in TASKS:
+        found = [entry.measures for row in board.rows for entry in row.entries if entry.task == task]
+        least.append(share(min(one.statistics["gap"].value or 0 for one in found if one)))
+    assert sorted(browser.run(bold)) == sorted(least)
+    assert press_header(browser, "leaderboard", "overall gap") == "ascending"  # less is better
+    assert press_header(browser, "cells", "gap") == "ascending"
+    (first,) = [r for r in results if (r.cell.task, r.cell.basis, r.cell.method) == ("ioi", "sae", "relp")]
+    browser.run(
+        "[...document.querySelectorAll('#cells-table tr')].find(row => /ioi/.test(row.innerText) && "
+        "/sae/.test(row.innerText) && /relp/.test(row.innerText)).querySelector('.open').click()"
+    )
+    text = " ".join(browser.run("document.querySelector('#detail').innerText").split())
+    assert f"gap {share(first.summary['gap'].value)} [" in text
+    assert "ld ld without" in text
+    assert "ld: answer above the next." in text
+    assert share(first.curve.reported["lead"].circuit[0]) in text
+    assert "The gap." in browser.run("document.querySelector('#reading').innerText")
+    assert browser.problems == []
 
 
 def test_many_curves_begin_with_one_seed_and_the_best_method(browser: Browser, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from basisbench.bases.load import load_basis
 from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import rank_nodes
 from basisbench.errors import UserError
-from basisbench.measures.metrics import METRICS, SCORING_METRICS, scoring_metric
+from basisbench.measures.metrics import METRICS, scoring_metric, scoring_metrics
 from basisbench.models.adapter import Model, Start
 from basisbench.models.recording import record
 from basisbench.models.sites import Site
@@ -133,7 +133,7 @@ def test_whole_answers_are_summed_log_probabilities(tiny: Callable[[str], Model]
 
 
 @pytest.mark.parametrize("answers", ["first", "whole"])
-@pytest.mark.parametrize("metric", sorted(SCORING_METRICS))
+@pytest.mark.parametrize("metric", sorted(metric.name for metric in scoring_metrics()))
 def test_the_objective_is_the_sum_of_the_metric_and_its_gradient_too(
     metric: str, answers: Any, tiny: Callable[[str], Model]
 ) -> None:
@@ -143,14 +143,14 @@ def test_the_objective_is_the_sum_of_the_metric_and_its_gradient_too(
     pairs = changed(pair_rows(3, (5, 4)), answers=" w7 w8 w3", foils=" w7 w9")
     prompts = prompt_set(model, pairs, Scoring(scoring_metric(metric), answers))
     hidden = model.forward(prompts.clean, prompts.last).detach()
-    values = METRICS[metric].compute(outcome(model, hidden, prompts))
+    values = METRICS.get(metric).compute(outcome(model, hidden, prompts))
     twice = torch.cat([hidden, 2 * hidden]).requires_grad_()
     total = objective(model, twice, prompts)
-    doubled = METRICS[metric].compute(outcome(model, 2 * hidden, prompts))
+    doubled = METRICS.get(metric).compute(outcome(model, 2 * hidden, prompts))
     assert total.item() == pytest.approx(values.sum() + doubled.sum(), rel=1e-5)
     (gradient,) = torch.autograd.grad(total, twice)
     step = 1e-3 * torch.randn(hidden.shape, generator=torch.Generator().manual_seed(0))
-    up, down = (METRICS[metric].compute(outcome(model, hidden + s * step, prompts)).sum() for s in (1, -1))
+    up, down = (METRICS.get(metric).compute(outcome(model, hidden + s * step, prompts)).sum() for s in (1, -1))
     expected = float((gradient[: len(hidden)] * step).sum())
     assert (up - down) / 2 == pytest.approx(expected, rel=0.02, abs=1e-6)
 

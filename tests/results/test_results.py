@@ -13,8 +13,9 @@ import pytest
 import safetensors.numpy
 
 from basisbench.errors import UserError
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Outcome
-from basisbench.measures.statistics import Curve, summarise
+from basisbench.measures.summary import summarise
 from basisbench.results import files as results
 from basisbench.results.files import (
     RankingArrays,
@@ -131,10 +132,10 @@ def test_arrays_are_kept_narrow_and_nothing_is_lost(
 
 def test_the_document_has_the_promised_fields(written: Path) -> None:
     document = json.loads(written.read_text())
-    summary = {"auc_f", "auc_c", "nodes_at_0.5", "nodes_at_0.8", "nodes_at_0.9", "cpr", "cmd"}
+    summary = {"auc_f", "auc_c", "nodes@0.5", "nodes@0.8", "nodes@0.9", "cpr", "cmd"}
     assert set(document["summary"]) == summary
     assert set(document["summary"]["auc_f"]) == {"value", "low", "high"}
-    assert document["schema_version"] == 2
+    assert document["schema_version"] == 3
     # The mean of linspace(0, 0.5, 4), and 2 more; the circuit adds 1 to the halves of linspace(0, 0.5, 8).
     assert document["F_empty"] == pytest.approx(0.25)
     assert document["F_full"] == pytest.approx(2.25)
@@ -142,8 +143,8 @@ def test_the_document_has_the_promised_fields(written: Path) -> None:
     assert document["curve"]["faithfulness"] == pytest.approx(((1 + means - 0.25) / 2).tolist())
     assert document["curve"]["completeness"] == pytest.approx(((means - 0.25) / 2).tolist())
     assert document["curve"]["error_nodes"] == [0, 2]
-    assert document["curve"]["kl"] == pytest.approx(means.tolist())
-    assert document["curve"]["candidate_accuracy"] == pytest.approx([0.25, 1])
+    assert document["curve"]["reported"]["kl"]["circuit"] == pytest.approx(means.tolist())
+    assert document["curve"]["reported"]["candidate_accuracy"]["circuit"] == pytest.approx([0.25, 1])
     assert document["arrays_sha256"] == hashlib.sha256(written.with_suffix(".safetensors").read_bytes()).hexdigest()
 
 
@@ -152,8 +153,8 @@ def test_what_is_not_defined_is_null(tmp_path: Path) -> None:
     document = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(name))
     assert document["degenerate"] is True
     assert document["curve"]["faithfulness"] == [None, None]
-    assert document["summary"]["nodes_at_0.8"] == {"value": None, "low": None, "high": None}
-    assert read_result(path).summary.auc_f.value is None
+    assert document["summary"]["nodes@0.8"] == {"value": None, "low": None, "high": None}
+    assert read_result(path).summary["auc_f"].value is None
 
 
 def test_arrays_are_in_place_before_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +242,12 @@ def test_a_document_cut_short_is_one_line(written: Path) -> None:
         (lambda d: d["curve"]["size"].__setitem__(0, 10**400), "curve.size.0"),
         (lambda d: d["curve"]["faithfulness"].pop(), "faithfulness needs as many values as size, 2"),
         (lambda d: d["curve"]["completeness"].__setitem__(1, "0.5"), "curve.completeness.1"),
-        (lambda d: d["summary"].update({"nodes_at_0.8": 3}), "summary.nodes_at_0.8"),
+        (lambda d: d["summary"].update({"nodes@0.8": 3}), "summary.nodes@0.8"),
+        (lambda d: d["summary"].update({"nodes@0.7": d["summary"]["nodes@0.8"]}), "unknown statistic 'nodes@0.7'"),
+        (lambda d: d["curve"]["reported"].update(acuracy=d["curve"]["reported"]["kl"]), "did you mean 'accuracy'"),
+        (lambda d: d["curve"]["reported"]["kl"]["complement"].pop(), "kl_complement needs as many values as size, 2"),
+        (lambda d: d["curve"]["reported"]["kl"].update(other=[]), "curve.reported.kl.other"),
+        (lambda d: d["curve"].update(accuracy=[0.5, 0.5]), "curve.accuracy"),
         (lambda d: d["timing"]["seconds"].update(curve=-1), "timing.seconds.curve"),
     ],
 )

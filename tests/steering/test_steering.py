@@ -16,7 +16,7 @@ from basisbench import cli, load_basis
 from basisbench.baselines.cross_layer import clt
 from basisbench.circuits.ranking import Ranking
 from basisbench.errors import UserError
-from basisbench.measures.statistics import resampled
+from basisbench.measures.resampling import resampled
 from basisbench.models.adapter import Start
 from basisbench.models.sites import Site
 from basisbench.prompts.prompt_set import PromptSet

@@ -207,7 +207,7 @@ def test_every_reported_number_is_checked(one: Path) -> None:
 
 
 def test_numbers_are_compared_as_closely_as_they_say(one: Path) -> None:
-    value = read_result(one).summary.cpr.value
+    value = read_result(one).summary["cpr"].value
     assert value is not None
     for share, found in ((0.5, set()), (10.0, {"numbers"})):
         moved = value + share * recompute.TOLERANCE * max(1.0, abs(value))
@@ -261,8 +261,16 @@ FORGERIES: dict[str, tuple[Callable[[Document, Arrays], object], str, str]] = {
     ),
     "half a null": (lambda d, a: d["summary"]["cmd"].update(low=None), "record", "null together"),
     "low above high": (lambda d, a: d["summary"]["cmd"].update(low=9.0, high=8.0), "record", "low 9 is above high 8"),
-    "accuracy above 1": (lambda d, a: d["curve"]["accuracy"].__setitem__(0, 1.5), "record", "accuracy at 1 is 1.5"),
-    "negative divergence": (lambda d, a: d["curve"]["kl"].__setitem__(0, -0.5), "record", "kl at 1 is -0.5"),
+    "accuracy above 1": (
+        lambda d, a: d["curve"]["reported"]["accuracy"]["circuit"].__setitem__(0, 1.5),
+        "record",
+        "accuracy at 1 is 1.5",
+    ),
+    "negative divergence": (
+        lambda d, a: d["curve"]["reported"]["kl"]["circuit"].__setitem__(0, -0.5),
+        "record",
+        "kl at 1 is -0.5",
+    ),
     "fewer units": (
         lambda d, a: d["curve"]["distinct_units"].__setitem__(-1, d["curve"]["distinct_units"][-2]),
         "ranking",
@@ -383,7 +391,7 @@ def test_documents_that_are_no_documents(one: Path) -> None:
         good.replace(b'"task": "', b'"task": "\\u202e'): "not printable: '\\u202e",
         good.replace(b'"task": "', b'"task": "\\ud800'): "not printable",
         good.replace(b'"options": {', b'"options": {"\\u001b]0;": 1, '): "not printable",
-        good.replace(b'"schema_version": 2', b'"schema_version": 3'): "schema_version",
+        good.replace(b'"schema_version": 3', b'"schema_version": 4'): "schema_version",
         good.replace(b'"degenerate":', b'"more": 1, "degenerate":'): "more",
         good.replace(b'"chat": false', b'"chat": 0'): "chat",
         b"[]": "not a valid result",

@@ -5,6 +5,7 @@ const HIGHEST = 1.5;
 const HEIGHT = 250;
 const MARGIN = { top: 12, right: 12, bottom: 36, left: 38 };
 const LISTED = 12; // curves that a readout lists
+const THRESHOLD = statistics.get(page.told[0]).threshold;
 const IDEAL = { faithfulness: 1, completeness: 0 };
 let panelsMade = 0;
 
@@ -222,7 +223,7 @@ function drawAxes({ id, title, measure, sizes, limits, width, count }) {
   }
   axes.append(make("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }));
   axes.append(make("line", { class: "ideal", x1: left, x2: right, y1: y(IDEAL[measure]), y2: y(IDEAL[measure]) }));
-  if (measure === "faithfulness") axes.append(make("line", { class: "threshold", x1: left, x2: right, y1: y(0.8), y2: y(0.8) }));
+  if (measure === "faithfulness" && THRESHOLD !== null) axes.append(make("line", { class: "threshold", x1: left, x2: right, y1: y(THRESHOLD), y2: y(THRESHOLD) }));
   axes.append(make("text", { class: "name", x: (left + right) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "nodes kept"));
   const clip = make("clipPath", { id: `${id}-clip` }, make("rect", { x: left, y: top - 4, width: right - left, height: bottom - top + 4 }));
   const cross = make("line", { class: "cross", y1: top, y2: bottom });

@@ -13,31 +13,29 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
+from basisbench.measures.metrics import reported_metrics
+from basisbench.measures.statistic import STATISTICS
 from basisbench.pages.html import dump
+from basisbench.results.files import COUNTS
 from basisbench.results.schema import Interval, Result
 from basisbench.results.tables import flags
 from basisbench.values import Number, Numbers
 
 Column = dict[str, JsonValue]
-COUNTS = ("size", "distinct_units", "error_nodes")
-SHARES = (
-    *("faithfulness", "faithfulness_low", "faithfulness_high"),
-    *("completeness", "completeness_low", "completeness_high"),
-    *("accuracy", "accuracy_complement", "kl", "kl_complement"),
-)
 
 
 def cell_record(result: Result) -> dict[str, JsonValue]:
     """Return what the report shows of `result`, as JSON values by name.
 
-    Shares in `SHARES` are lists of thousandths; summary numbers are [value, low, high].
+    What the curve holds beside counts are lists of thousandths; statistics are [value, low, high].
     """
     cell = result.cell.model_dump(mode="json", exclude={"grid"})
     environment = result.environment.model_dump(mode="json", exclude={"data_hash"})
-    summary = {
-        field.alias or name: interval_values(getattr(result.summary, name))
-        for name, field in type(result.summary).model_fields.items()
-    }
+    summary = {name: interval_values(result.statistic(name)) for name in STATISTICS.names}
+    # a metric that is not in an older document is nowhere defined in it
+    beside = {name + part for name in [metric.name for metric in reported_metrics()] for part in ("", "_complement")}
+    lists: dict[str, Numbers] = dict.fromkeys(sorted(beside), [None] * len(result.curve.size))
+    lists |= result.curve.columns
     return {
         "name": result.name,
         **cell,
@@ -54,8 +52,7 @@ def cell_record(result: Result) -> dict[str, JsonValue]:
         "phases": [*result.timing.seconds],
         "seconds": [round(seconds, 2) for seconds in result.timing.seconds.values()],
         "peak_memory_bytes": result.timing.peak_memory_bytes,
-        **{name: [*getattr(result.curve, name)] for name in COUNTS},
-        **{name: _thousandths(getattr(result.curve, name)) for name in SHARES},
+        **{name: [*values] if name in COUNTS else _thousandths(values) for name, values in lists.items()},
     }
 
 

@@ -45,13 +45,33 @@ function share(value) {
   return (text === "-0.00" ? "0.00" : text).replace("-", "−");
 }
 
-// `total` may be a mean of totals, rounded
-const nodes = (value, total) => (value === null ? NONE : value > 0.9999 * total ? "all" : compact(value));
 const grouped = (count) => (count === null ? NONE : count.toLocaleString("en-US"));
 const duration = (seconds) => (seconds >= 600 ? `${Math.round(seconds / 60)} min` : `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`);
 const mebibytes = (bytes) => (bytes === null ? NONE : `${grouped(Math.round(bytes / 2 ** 20))} MiB`);
 const plain = (value) => (value === null ? "none" : value === true ? "True" : value === false ? "False" : String(value));
 const plural = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
+
+// Writers of numbers by the names of their forms (measures/forms.py); of another form a number stands as it is.
+const WRITERS = {
+  share,
+  count: compact,
+  ratio: (value) => `×${value >= 100 ? compact(value) : Number(value.toPrecision(2))}`,
+  chance: (p) => (p < 0.001 ? "< 0.001" : Number(p.toPrecision(2)).toString()),
+  rank: (value) => String(Math.round(value)),
+  seconds: duration,
+  mebibytes,
+};
+const writer = (form) => (value) => (value === null || value === undefined ? NONE : (WRITERS[form] ?? String)(value));
+
+// -- statistics -----------------------------------------------------------------------------------------------------
+
+const statistics = new Map(page.statistics.map((statistic) => [statistic.name, statistic]));
+
+// How the numbers of a statistic are written; one at a threshold is "all" at `total`, which may be a mean, rounded.
+function statisticWriter({ form, threshold }, total) {
+  const write = writer(form);
+  return (value) => (threshold !== null && value !== null && value > 0.9999 * total ? "all" : write(value));
+}
 
 // Values in order: numbers by size, names by their natural order, what is missing last whichever way.
 const collator = new Intl.Collator("en", { numeric: true });

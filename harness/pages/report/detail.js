@@ -1,8 +1,5 @@
 // One cell in full, in a dialog.
 
-const SUMMARY = ["auc_f", "auc_c", "nodes_at_0.5", "nodes_at_0.8", "nodes_at_0.9", "cpr", "cmd"];
-const SUMMARY_NAMES = { "nodes_at_0.5": "nodes@0.5", "nodes_at_0.8": "nodes@0.8", "nodes_at_0.9": "nodes@0.9", cpr: "CPR", cmd: "CMD" };
-
 function pairsOf(split) {
   const { usable, unusable, shared } = split;
   const left = Object.entries(unusable).map(([reason, count]) => `${grouped(count)} not: ${reason}`);
@@ -11,19 +8,19 @@ function pairsOf(split) {
 }
 
 function definitions(title, items) {
-  const entries = items.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, make("bdi", {}, value))));
+  const entries = items.map(([name, value, about]) => make("div", { title: about }, make("dt", {}, name), make("dd", {}, make("bdi", {}, value))));
   return make("section", {}, make("h3", {}, title), make("dl", { class: "facts" }, ...entries));
 }
 
 function summaryOf(index) {
   const total = get("total_nodes", index);
-  const written = (name) => {
-    const write = name.startsWith("nodes") ? (value) => nodes(value, total) : share;
-    const [value, low, high] = get(name, index);
+  const written = (statistic) => {
+    const write = statisticWriter(statistic, total);
+    const [value, low, high] = get(statistic.name, index);
     return value === null ? NONE : `${write(value)} [${write(low)}, ${write(high)}]`;
   };
   return [
-    ...SUMMARY.map((name) => [SUMMARY_NAMES[name] ?? name, written(name)]),
+    ...page.statistics.map((statistic) => [statistic.name, written(statistic), statistic.about]),
     ["F(full)", share(get("F_full", index))],
     ["F(empty)", share(get("F_empty", index))],
     ["total nodes", grouped(total)],
@@ -35,21 +32,20 @@ function curveTable(index) {
     const [value, low, high] = ["", "_low", "_high"].map((end) => thousandths(get(name + end, index)));
     return (i) => estimate([value[i], low[i], high[i]], share);
   };
-  const one = (name) => {
-    const values = thousandths(get(name, index));
-    return (i) => share(values[i]);
-  };
+  const one = ({ heading, name, form }) =>
+    [["", ""], [" without", "_complement"]].map(([word, part]) => {
+      const values = thousandths(get(name + part, index));
+      return [heading + word, (i) => writer(form)(values[i])];
+    });
   const columns = [
     ["nodes", (i) => grouped(get("size", index)[i])],
     ["units", (i) => grouped(get("distinct_units", index)[i])],
     ["errors", (i) => grouped(get("error_nodes", index)[i])],
     ["faithfulness", band("faithfulness")],
     ["completeness", band("completeness")],
-    ["accuracy", one("accuracy")],
-    ["accuracy without", one("accuracy_complement")],
-    ["KL", one("kl")],
-    ["KL without", one("kl_complement")],
+    ...page.metrics.flatMap(one),
   ];
+  const said = page.metrics.map(({ heading, axis }) => ` ${heading}: ${axis}.`).join("");
   const head = columns.map(([name]) => make("th", { scope: "col", class: "numeric" }, name));
   const rows = get("size", index).map((_, i) =>
     make("tr", {}, ...columns.map(([, write], c) => make(c ? "td" : "th", { class: "numeric", scope: c ? null : "row" }, write(i)))),
@@ -58,7 +54,7 @@ function curveTable(index) {
     "section",
     {},
     make("h3", {}, "Curve"),
-    make("p", { class: "hint" }, "Units are distinct (layer, unit) among the nodes. “Without”: everything but the circuit is kept. KL: to the full model."),
+    make("p", { class: "hint" }, `Units are distinct (layer, unit) among the nodes. “Without”: everything but the circuit is kept.${said}`),
     make(
       "div",
       { class: "scroll", tabindex: 0, role: "region", "aria-label": "Curve as a table" },

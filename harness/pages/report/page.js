@@ -146,7 +146,7 @@ function drawPanels() {
   }, rest > PANELS_AT_FIRST ? `Show ${PANELS_AT_FIRST} of ${rest} more panels` : `Show ${plural(rest, "more panel")}`);
   byId("panels").replaceChildren(...panels, ...(rest > 0 ? [more] : []));
   const ideal = IDEAL[state.measure];
-  const line = state.measure === "faithfulness" ? " The thin line is at 0.8." : "";
+  const line = state.measure === "faithfulness" && THRESHOLD !== null ? ` The thin line is at ${THRESHOLD}.` : "";
   const asleep = shown.filter((index) => !visible(index)).length;
   const switched = asleep ? ` ${grouped(asleep)} of ${plural(shown.length, "curve")} are switched off in the legend.` : "";
   byId("curves-hint").textContent = groups.length
@@ -158,12 +158,13 @@ function drawPanels() {
 
 function cellColumns() {
   const name = (title) => ({ title: title.replaceAll("_", " "), key: (index) => get(title, index), cell: (index) => make("bdi", {}, plain(get(title, index))) });
-  const interval = (field, title, write, descends) => ({
-    title,
+  const told = (statistic) => ({
+    title: statistic.name,
+    about: statistic.about,
     numeric: true,
-    descends,
-    key: (index) => get(field, index)[0],
-    cell: (index) => estimate(get(field, index), (value) => write(value, get("total_nodes", index))),
+    descends: statistic.better === "higher",
+    key: (index) => get(statistic.name, index)[0],
+    cell: (index) => estimate(get(statistic.name, index), statisticWriter(statistic, get("total_nodes", index))),
   });
   const open = (index) =>
     make("button", { type: "button", class: "open", "aria-haspopup": "dialog", click: () => showCell(index) }, make("bdi", {}, get("task", index)));
@@ -173,9 +174,7 @@ function cellColumns() {
     { title: "basis", key: (index) => get("basis", index), cell: (index) => make("span", { class: "named" }, swatch(get("basis", index)), make("bdi", {}, get("basis", index))) },
     name("method"),
     ...page.settings.filter((setting) => distinct(setting).length > 1).map(name),
-    interval("nodes_at_0.8", "nodes@0.8", nodes, false),
-    interval("auc_f", "auc_f", share, true),
-    interval("auc_c", "auc_c", share, true),
+    ...page.told.map((name) => told(statistics.get(name))),
     { title: "F(full)", numeric: true, descends: true, key: (index) => get("F_full", index), cell: (index) => share(get("F_full", index)) },
     { title: "time", numeric: true, key: spent, cell: (index) => duration(spent(index)) },
     ...(everyCell.some((index) => get("flags", index).length)

@@ -20,12 +20,15 @@ from basisbench.errors import UserError
 from basisbench.figures.style import LineStyle, make_look
 from basisbench.leaderboard import Leaderboard
 from basisbench.leaderboard.cells import find_results
+from basisbench.measures.metrics import Metric, reported_metrics
+from basisbench.measures.statistic import STATISTICS, Statistic
 from basisbench.pages.html import self_contained
 from basisbench.pages.report.columns import cell_record, encode_columns
 from basisbench.pages.report.rows import board_record
 from basisbench.results.files import read_result
 from basisbench.results.schema import Result
 from basisbench.results.settings import TOLD
+from basisbench.results.tables import told
 
 # In this order: each uses what stands before it, and page.js starts the page.
 SCRIPTS = ("data.js", "controls.js", "chart.js", "detail.js", "board.js", "page.js")
@@ -59,6 +62,9 @@ def report_page(results: Sequence[Result], board: Leaderboard, title: str) -> st
         "details": [*DETAILS],
         "looks": {name: {"light": c, "dark": on_dark(c), "marker": m} for name, (c, m) in look.bases.items()},
         "dashes": {name: _dashes(line) for name, line in look.lines.items()},
+        "statistics": [*map(_statistic, STATISTICS)],
+        "told": [statistic.name for statistic in told()],
+        "metrics": [*map(_metric, reported_metrics())],
         "columns": {**encode_columns([cell_record(result) for result in results])},
         "board": board_record(board, results),
     }
@@ -67,6 +73,7 @@ def report_page(results: Sequence[Result], board: Leaderboard, title: str) -> st
         "title": escape(title),
         "sentences": _sentences(board),
         "about": escape(board.settings),
+        "statistics": "\n".join(f"<dt>{escape(one.name)}</dt>\n<dd>{escape(one.about)}</dd>" for one in told()),
         "footer": escape(f"Made with basisbench {version('basisbench')}; the data of every cell is in this file."),
     }
     return self_contained("basisbench.pages.report", SCRIPTS, values, data)
@@ -97,6 +104,22 @@ def contrast(a: str, b: str) -> float:
 
     low, high = sorted((luminance(a), luminance(b)))
     return (high + 0.05) / (low + 0.05)
+
+
+def _statistic(statistic: Statistic) -> JsonValue:
+    return {
+        "name": statistic.name,
+        "about": statistic.about,
+        "better": statistic.better,
+        "log": statistic.logarithmic,
+        "form": statistic.form.name,
+        "threshold": statistic.threshold,
+        "board": statistic.board,
+    }
+
+
+def _metric(metric: Metric) -> JsonValue:
+    return {"name": metric.name, "heading": metric.heading, "axis": metric.axis, "form": metric.form.name}
 
 
 def _place(result: Result) -> tuple[str, str, str, str, int, str]:

@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
-from basisbench.leaderboard import STATISTICS, Comparison, Leaderboard, Measures, Row
+from basisbench.leaderboard import COLUMNS, Column, Leaderboard, Measures, Row
+from basisbench.leaderboard.column import Value
+from basisbench.leaderboard.columns import NAMES, columns_of
+from basisbench.measures.statistic import board_statistic
 from basisbench.pages.report.columns import interval_values, rounded
-from basisbench.results.schema import Result
+from basisbench.results.schema import Interval, Result
 
 
 def board_record(board: Leaderboard, results: Sequence[Result]) -> dict[str, JsonValue]:
@@ -18,17 +21,29 @@ def board_record(board: Leaderboard, results: Sequence[Result]) -> dict[str, Jso
     index = {result.name: place for place, result in enumerate(results)}
     entries = [entry for row in board.rows for entry in row.entries]
     tasks = {entry.task: results[index[entry.results[0]]].cell.task for entry in entries if entry.results}
-    settings = dict.fromkeys(name for row in board.rows for name in row.settings)
+    columns = [column for column in columns_of(board, "html") if _tells(board, column)]
     return {
         "by": board.by,
         "tasks": [tasks[task] for task in board.tasks],
-        "settings": [name for name in settings if len({row.settings.get(name) for row in board.rows}) > 1],
         "notes": [*board.notes, *board.problems],
-        "rows": [_row(row, tasks, index, results) for row in board.rows],
+        "columns": [_column(column, board.by) for column in columns],
+        "rows": [_row(row, board.by, columns, tasks, index, results) for row in board.rows],
     }
 
 
-def _row(row: Row, tasks: Mapping[str, str], index: Mapping[str, int], results: Sequence[Result]) -> JsonValue:
+def _tells(board: Leaderboard, column: Column) -> bool:
+    """Whether a column is of numbers or names, or of words that tell rows apart."""
+    return not column.words or column.name in NAMES or len({column.value(row, board.by) for row in board.rows}) > 1
+
+
+def _row(
+    row: Row,
+    by: str,
+    columns: Sequence[Column],
+    tasks: Mapping[str, str],
+    index: Mapping[str, int],
+    results: Sequence[Result],
+) -> JsonValue:
     entries: dict[str, JsonValue] = {}
     measured: list[float] = []
     cells: list[Result] = []
@@ -43,47 +58,47 @@ def _row(row: Row, tasks: Mapping[str, str], index: Mapping[str, int], results: 
             "cells": [*places],
             "scores": _measures(entry.measures, total),
         }
+    shown = [*columns, *(COLUMNS.get(column.beneath[1]) for column in columns if column.beneath)]
+    names: dict[str, JsonValue] = {"basis": cells[0].cell.basis, "method": cells[0].cell.method}
     return {
-        "basis": cells[0].cell.basis,
-        "method": cells[0].cell.method,
-        "settings": {**row.settings},
+        **names,
         "question": row.question,
         "control": row.control,
         "note": row.note,
-        "rank": interval_values(row.rank) if row.rank else None,
         "overall": _measures(row.overall, _geometric_mean(measured)),
-        "comparison": _comparison(row.comparison),
+        "values": {column.name: _value(column.value(row, by)) for column in shown} | names,
         "entries": entries,
     }
 
 
 def _measures(measures: Measures | None, total: float | None) -> JsonValue:
-    """Return the numbers of `measures`; nodes that equal `total` (of nodes, averaged as they are) are all of them."""
+    """Return the statistics of `measures`; nodes that equal `total` (of nodes, averaged alike) are all of them."""
     if measures is None:
         return None
     return {
-        "auc_f": interval_values(measures.auc_f),
-        "auc_c": interval_values(measures.auc_c),
-        "nodes@0.8": interval_values(measures.nodes_at_08),
-        "spread": {statistic: rounded(measures.spread(statistic)) for statistic in STATISTICS},
+        "statistics": {name: interval_values(interval) for name, interval in measures.statistics.items()},
+        "spread": {name: rounded(spread) for name, spread in measures.spreads.items()},
         "total": rounded(total),
-        "units": rounded(measures.units_at_08),
-        "errors": rounded(measures.errors_at_08),
-        "seconds": rounded(measures.seconds),
-        "memory": measures.peak_memory_bytes,
     }
 
 
-def _comparison(comparison: Comparison | None) -> JsonValue:
-    if comparison is None:
-        return None
+def _column(column: Column, by: str) -> JsonValue:
     return {
-        "difference": interval_values(comparison.difference),
-        "node_ratio": interval_values(comparison.node_ratio),
-        "effect_size": rounded(comparison.effect_size),
-        "holm": rounded(comparison.holm),
-        "smallest_holm": rounded(comparison.smallest_holm),
+        "name": column.name,
+        "title": column.heading(by, column.title),
+        "about": column.about.replace("{by}", by) or None,
+        "form": column.form.name,
+        "words": column.words,
+        "leads": column.leads,
+        "descends": board_statistic(by).better == "higher" if column.descends is None else column.descends,
+        "beneath": [*column.beneath] if column.beneath else None,
     }
+
+
+def _value(value: Value) -> JsonValue:
+    if isinstance(value, Interval):
+        return [*interval_values(value)]
+    return value if value is None or isinstance(value, str) else rounded(value)
 
 
 def _geometric_mean(values: Sequence[float]) -> float | None:

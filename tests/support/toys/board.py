@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from basisbench.leaderboard import Leaderboard, build_leaderboard
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, Outcome
-from basisbench.measures.statistics import Curve, summarise
+from basisbench.measures.summary import summarise
 from basisbench.results.controls import Control, shipped_controls
 from basisbench.results.files import (
     RankingArrays,

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, Outcome
-from basisbench.measures.statistics import Curve, summarise
+from basisbench.measures.summary import summarise
 from basisbench.results.controls import shipped_controls
 from basisbench.results.files import RankingArrays, describe_environment, make_result, pack_arrays, write_result
 from basisbench.results.schema import Cell, Data, PairCounts, Timing

@@ -1,4 +1,4 @@
-"""Cost against quality: the seconds that attribution took against `auc_f`."""
+"""Cost against quality: the seconds that attribution took against the headline statistic, `auc_f`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from basisbench.figures.panels import (
     panel_grid,
     sorted_panels,
 )
+from basisbench.figures.plot import Plot
 from basisbench.figures.series import (
     Comparison,
     LeftOutError,
@@ -33,7 +34,8 @@ from basisbench.figures.series import (
     spread_of,
 )
 from basisbench.figures.style import INK, Look, Style, short
-from basisbench.measures.statistics import Band
+from basisbench.measures.resampling import Band
+from basisbench.measures.statistic import HEADLINE, STATISTICS
 from basisbench.results.schema import Result
 from basisbench.writing import Value
 
@@ -46,7 +48,7 @@ PHASES = ("attribution", "curve", "statistics")
 
 @dataclass(frozen=True)
 class _Point:
-    """A basis and method in a panel, on one machine: mean seconds by phase, and `auc_f` as a band of shape [1]."""
+    """A basis and method in a panel, on one machine: mean seconds by phase, and the headline's band [1]."""
 
     panel: Panel
     machine: str
@@ -54,10 +56,10 @@ class _Point:
     method: str
     spread: str
     seconds: dict[str, float]
-    auc_f: Band
+    quality: Band
 
 
-def cost(comparison: Comparison, style: Style) -> Drawing:
+def cost(comparison: Comparison, style: Style, k: int = 0) -> Drawing:
     """Draw `auc_f` against the seconds that the method took to score the basis: a panel a task and machine.
 
     The mean over tasks is drawn where everything was measured on one machine. Raises LeftOutError unless there are two
@@ -77,7 +79,7 @@ def cost(comparison: Comparison, style: Style) -> Drawing:
             for (basis, method), tasks in complete(comparison, setting).items():
                 if all(result.timing.seconds.get("attribution") for results in tasks for result in results):
                     points.append(_point(mean_panel(len(tasks), setting), "", basis, method, tasks))
-    caption = captioned(comparison, f"seconds of attribution against auc_f; {_spreads(points)}")
+    caption = captioned(comparison, f"seconds of attribution against {HEADLINE}; {_spreads(points)}")
     return Drawing(_figure(comparison, points, caption, style), caption, *_table(comparison, points))
 
 
@@ -93,7 +95,7 @@ def _point(panel: Panel, machine: str, basis: str, method: str, tasks: Sequence[
     """Return the point of results, task by task: the mean over tasks if they are several, and over seeds."""
     results = [result for of_task in tasks for result in of_task]
     seconds = {p: float(np.mean([result.timing.seconds.get(p, np.nan) for result in results])) for p in PHASES}
-    bands = [[interval_band(result.summary.auc_f) for result in of_task] for of_task in tasks]
+    bands = [[interval_band(result.statistic(HEADLINE)) for result in of_task] for of_task in tasks]
     band = over_seeds(bands[0]) if len(bands) == 1 else mean_band(bands)
     return _Point(panel, machine, basis, method, spread_of(len(tasks[0])), seconds, band)
 
@@ -107,8 +109,8 @@ def _figure(comparison: Comparison, points: Sequence[_Point], caption: str, styl
     panels = [
         (panel, machine) for panel in places for machine in sorted({p.machine for p in points if p.panel == panel})
     ]
-    high = max(float(np.nanmax(point.auc_f.high, initial=0.1)) for point in points)
-    row = Row("auc_f", "auc_f", "seconds of attribution", (-0.04 * high, 1.05 * high), 0.2)
+    high = max(float(np.nanmax(point.quality.high, initial=0.1)) for point in points)
+    row = Row(HEADLINE, STATISTICS.get(HEADLINE).axis, "seconds of attribution", (-0.04 * high, 1.05 * high), 0.2)
     seconds = [point.seconds["attribution"] for point in points]
     room = max(2.0, (max(seconds) / min(seconds)) ** 0.12)
     titles = [[*comparison.title(panel), *([machine] if machine else [])] for panel, machine in panels]
@@ -138,7 +140,7 @@ def _draw(figure: Figure, axis: Axes, point: _Point, look: Look, style: Style) -
     fill = FILLS[list(look.lines).index(point.method) % len(FILLS)]
     away = APART * (list(look.bases).index(point.basis) - (len(look.bases) - 1) / 2) / 72
     moved = axis.transData + ScaledTranslation(away, 0, figure.dpi_scale_trans)
-    x, band = point.seconds["attribution"], point.auc_f
+    x, band = point.seconds["attribution"], point.quality
     axis.plot([x, x], [*band.low, *band.high], color=colour, linewidth=0.6 * style.line, alpha=0.6, transform=moved)
     axis.plot(x, band.value[0], marker, color=colour, fillstyle=fill, markersize=3.4 * style.line, transform=moved)
 
@@ -158,7 +160,17 @@ def _table(comparison: Comparison, points: Sequence[_Point]) -> tuple[tuple[str,
     header = ("task", *comparison.settings, "machine", "basis", "method", "spread", *names)
     rows: list[tuple[Value, ...]] = []
     for point in points:
-        band = (float(part[0]) for part in (point.auc_f.value, point.auc_f.low, point.auc_f.high))
+        band = (float(part[0]) for part in (point.quality.value, point.quality.low, point.quality.high))
         start = (point.panel.task, *point.panel.setting, point.machine, point.basis, point.method, point.spread)
         rows.append((*start, *point.seconds.values(), *band))
-    return (*header, "auc_f", "auc_f_low", "auc_f_high"), rows
+    return (*header, HEADLINE, f"{HEADLINE}_low", f"{HEADLINE}_high"), rows
+
+
+RECORDS = (
+    Plot(
+        "cost",
+        f"{HEADLINE} against the seconds that attribution took",
+        "two bases or methods with a time for attribution",
+        cost,
+    ),
+)

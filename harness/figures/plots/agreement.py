@@ -10,15 +10,16 @@ import numpy as np
 
 from basisbench.figures.circuits import Node, correlation_at, nodes_of, overlap_at, shared_ranks
 from basisbench.figures.panels import Drawing, Line, Row, captioned, lined, table_of
+from basisbench.figures.plot import Plot
 from basisbench.figures.series import Comparison, LeftOutError, Series, over_seeds
 from basisbench.figures.style import LINE_STYLES, Style, make_look
-from basisbench.measures.statistics import Band
+from basisbench.measures.resampling import Band
 from basisbench.values import size_grid
 
 MEASURES = {"overlap": overlap_at, "rank_correlation": correlation_at}
 
 
-def agreement(comparison: Comparison, style: Style) -> Drawing:
+def agreement(comparison: Comparison, style: Style, k: int = 0) -> Drawing:
     """Draw, against k, the share of the first k nodes that two methods share and Spearman's correlation of their ranks.
 
     k goes as far as both rankings do, nodes with score 0 not counted: up to K for `exact:K`. Bands are the range over
@@ -89,3 +90,13 @@ def _line(comparison: Comparison, a: Series, b: Series) -> Line | None:
     spread = "one seed" if len(found) == 1 else f"lowest to highest of {len(found)} seeds"
     kind = f"{a.method} and {b.method}"
     return Line(a.panel, a.basis, kind, spread, np.array(sizes, dtype=np.float64), averaged)
+
+
+RECORDS = (
+    Plot(
+        "agreement",
+        "how far two methods share their first k nodes and order them alike",
+        "two methods on a task and basis",
+        agreement,
+    ),
+)

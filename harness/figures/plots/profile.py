@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basisbench.figures.panels import Drawing, Line, Row, captioned, lined
+from basisbench.figures.plot import Plot
 from basisbench.figures.series import Comparison, LeftOutError, Series, over_seeds
 from basisbench.figures.style import Style
-from basisbench.measures.statistics import Band
+from basisbench.measures.resampling import Band
 from basisbench.results.files import RankingArrays
 from basisbench.writing import Value
 
@@ -72,3 +73,8 @@ def _table(lines: list[Line], k: int) -> list[tuple[Value, ...]]:
         for i, at in enumerate(line.x.tolist()):
             rows.append((*start, int(at), float(band.value[i]), float(band.low[i]), float(band.high[i])))
     return rows
+
+
+RECORDS = (
+    Plot("profile", "the share of circuits in each layer and at each position", "a ranking with a score", profile),
+)

@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from basisbench.figures.panels import Drawing, captioned, clean, finish, log_counts, new_figure
+from basisbench.figures.plot import Plot
 from basisbench.figures.series import Comparison, LeftOutError, Panel, Series, spread_of
 from basisbench.figures.style import INK, PALE_INK, Look, Style, short
-from basisbench.measures.statistics import THRESHOLDS
-from basisbench.results.schema import Interval, Result
+from basisbench.measures.statistic import STATISTICS, Statistic
 from basisbench.writing import Value, compact
 
 HATCHES = (None, "/////", ".....", "xxxxx", "-----", "|||||", "+++++", "ooooo")
@@ -30,28 +30,24 @@ class _Bar:
     """A series at a threshold: nodes and the ends of their spread; `total` of them are all there are."""
 
     series: Series
-    threshold: float
+    statistic: Statistic
     value: float
     low: float
     high: float
     total: int
 
 
-def nodes(comparison: Comparison, style: Style) -> Drawing:
-    """Draw `nodes@0.5`, `nodes@0.8` and `nodes@0.9` of every series, with their intervals.
+def nodes(comparison: Comparison, style: Style, k: int = 0) -> Drawing:
+    """Draw the sizes that have a `panel` (`measures.statistic`) of every series, with their intervals: a column each.
 
     Of several seeds the median is drawn (of an even number the higher middle) and their range: a mean would turn
     one seed that takes all nodes into a size that no seed has.
     """
-    bars = {
-        (series, threshold): bar
-        for series in comparison.series
-        for threshold in THRESHOLDS
-        if (bar := _bar(series, threshold))
-    }
+    sizes = [statistic for statistic in STATISTICS if statistic.panel]
+    bars = {(series, size): bar for series in comparison.series for size in sizes if (bar := _bar(series, size))}
     if not bars:
         raise LeftOutError("every result is degenerate: no threshold is defined")
-    drawn = [series for series in comparison.series if any((series, threshold) in bars for threshold in THRESHOLDS)]
+    drawn = [series for series in comparison.series if any((series, size) in bars for size in sizes)]
     if len(drawn) > MOST_BARS:
         raise LeftOutError(
             f"{len(drawn)} bars a column are too many (at most {MOST_BARS}): name some --bases, --methods"
@@ -62,12 +58,13 @@ def nodes(comparison: Comparison, style: Style) -> Drawing:
     thicknesses = max(places.values()) + 2
     height = style.fitted(max(1.0, thickness * thicknesses) + 0.75, 0.6 * thickness * thicknesses + 0.75)
     figure = new_figure(style.width or 10.0, height)
-    axes = figure.subplots(1, len(THRESHOLDS), squeeze=False, sharey=True)[0]
-    for axis, threshold in zip(axes, THRESHOLDS, strict=True):
-        axis.set_title(f"nodes@{threshold:g}", loc="left", fontweight="bold")
+    axes = figure.subplots(1, len(sizes), squeeze=False, sharey=True)[0]
+    for axis, size in zip(axes, sizes, strict=True):
+        axis.set_title(size.name, loc="left", fontweight="bold")
+        axis.set_xlabel(size.axis)
         _dress(axis, top, float(figure.get_size_inches()[0]))
         for series in drawn:
-            if bar := bars.get((series, threshold)):
+            if bar := bars.get((series, size)):
                 _draw(axis, bar, places[series], top, comparison.look)
         axis.set_ylim(max(places.values()) + 1, -1)
         axis.tick_params(axis="y", length=0)
@@ -83,8 +80,8 @@ def nodes(comparison: Comparison, style: Style) -> Drawing:
     return Drawing(figure, caption, *_table(comparison, list(bars.values())))
 
 
-def _bar(series: Series, threshold: float) -> _Bar | None:
-    found = [_interval(result, threshold) for result in series.usable]
+def _bar(series: Series, size: Statistic) -> _Bar | None:
+    found = [result.statistic(size.name) for result in series.usable]
     values = [interval.value for interval in found if interval.value is not None]
     if not values:
         return None
@@ -93,12 +90,7 @@ def _bar(series: Series, threshold: float) -> _Bar | None:
     else:
         low, high = min(values), max(values)
     value = statistics.median_high(values)
-    return _Bar(series, threshold, value, low, high, max(result.total_nodes for result in series.usable))
-
-
-def _interval(result: Result, threshold: float) -> Interval:
-    interval: Interval = getattr(result.summary, f"nodes_at_{round(10 * threshold):02d}")
-    return interval
+    return _Bar(series, size, value, low, high, max(result.total_nodes for result in series.usable))
 
 
 def _places(comparison: Comparison, drawn: Sequence[Series]) -> tuple[dict[Series, float], dict[Panel, float]]:
@@ -128,7 +120,6 @@ def _dress(axis: Axes, top: float, width: float) -> None:
     axis.set_xticks([*shown, top * BEYOND], [*(compact(decade) for decade in shown), "all"])
     axis.set_xlim(0.8, top * BEYOND * 1.15)
     axis.axvline(top * BEYOND**0.5, color=PALE_INK, linewidth=0.6, linestyle=(0, (2, 2)), zorder=1)
-    axis.set_xlabel("nodes kept")
 
 
 def _draw(axis: Axes, bar: _Bar, place: float, top: float, look: Look) -> None:
@@ -170,13 +161,22 @@ def _handles(look: Look) -> list[Line2D | Patch]:
 
 
 def _table(comparison: Comparison, bars: Sequence[_Bar]) -> tuple[tuple[str, ...], list[tuple[Value, ...]]]:
-    header = ("task", *comparison.settings, "basis", "method", "spread", "threshold")
+    header = ("task", *comparison.settings, "basis", "method", "spread", "statistic", "threshold")
     rows: list[tuple[Value, ...]] = []
     for bar in bars:
         series = bar.series
         start = (series.panel.task, *series.panel.setting, series.basis, series.method)
+        size = (spread_of(len(series.usable)), bar.statistic.name, bar.statistic.threshold)
         numbers = (bar.value, bar.low, bar.high, bar.total)
-        rows.append(
-            (*start, spread_of(len(series.usable)), bar.threshold, *numbers, str(bar.value >= bar.total).lower())
-        )
+        rows.append((*start, *size, *numbers, str(bar.value >= bar.total).lower()))
     return (*header, "nodes", "nodes_low", "nodes_high", "total_nodes", "all"), rows
+
+
+RECORDS = (
+    Plot(
+        "nodes",
+        "nodes until faithfulness stays at a threshold, with intervals",
+        "a result that is not degenerate",
+        nodes,
+    ),
+)

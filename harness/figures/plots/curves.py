@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from basisbench.figures.panels import Drawing, Line, Row, array, captioned, lined, table_of
+from basisbench.figures.plot import Plot
 from basisbench.figures.series import (
     Comparison,
     Panel,
@@ -19,7 +20,8 @@ from basisbench.figures.series import (
 )
 from basisbench.figures.style import Style
 from basisbench.measures.metrics import Floats
-from basisbench.measures.statistics import Band
+from basisbench.measures.resampling import Band
+from basisbench.measures.statistic import SIZE, STATISTICS
 from basisbench.results.schema import Result
 
 Quantity = Literal["faithfulness", "completeness"]
@@ -27,7 +29,7 @@ QUANTITIES: tuple[Quantity, Quantity] = ("faithfulness", "completeness")
 LOWEST, HIGHEST = -0.25, 1.5
 
 
-def curves(comparison: Comparison, style: Style) -> Drawing:
+def curves(comparison: Comparison, style: Style, k: int = 0) -> Drawing:
     """Draw a panel a task and setting, and the mean over the tasks of a setting where there are several.
 
     Bands are 95 % bootstrap intervals, or the range over seeds where there are several. Triangles at the edge stand
@@ -36,10 +38,12 @@ def curves(comparison: Comparison, style: Style) -> Drawing:
     lines = [line for series in comparison.series if (line := _line(series))]
     for setting in sorted({panel.setting for panel in comparison.panels}):
         lines += _means(comparison, setting)
+    waited = STATISTICS.get(SIZE).threshold
+    threshold = ((waited, 0.5, False),) if waited is not None else ()
     rows = [
         Row(name, f"{name}\n(ideal: {ideal})", "nodes kept", _limits(lines, name), 0.2, guides=guides)
         for name, ideal, guides in (
-            ("faithfulness", 1, ((1, 0.9, True), (0.8, 0.5, False))),
+            ("faithfulness", 1, ((1, 0.9, True), *threshold)),
             ("completeness", 0, ((0, 0.9, True),)),
         )
     ]
@@ -107,3 +111,8 @@ def _caption(comparison: Comparison) -> str:
     if repeats := sorted(seeds - {1}):
         spreads.append(f"the range of {' or '.join(map(str, repeats))} seeds around their mean")
     return f"{ablations} ablation, {pairs} evaluation pairs, {'; '.join(spreads)}"
+
+
+RECORDS = (
+    Plot("curves", "faithfulness and completeness against size, a panel a task, and their mean", "any result", curves),
+)

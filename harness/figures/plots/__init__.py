@@ -1,0 +1,1 @@
+"""The figures, one a file: each module lists its records as `RECORDS`."""
