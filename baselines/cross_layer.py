@@ -130,7 +130,7 @@ class CrossLayerBasis(Basis):
 class CrossLayer:
     """The basis `clt`: the cross-layer transcoder in the folder that its option names."""
 
-    description: str = "Cross-layer transcoders: the one in the folder `option`, as circuit-tracer publishes them."
+    description: str
 
     def __call__(self, model: Model, option: str) -> CrossLayerBasis:
         """The basis of a model.
@@ -158,7 +158,7 @@ class CrossLayer:
         return Outline(tuple(range(shape.n_layers)), n_units, read, write, True, n_bytes, download=0)
 
 
-clt = CrossLayer()
+clt = CrossLayer("Cross-layer transcoders: the one in the folder `option`, as circuit-tracer publishes them.")
 
 
 def _check_shapes(folder: Path, option: str, model: str, n_layers: int, d_model: int) -> int:

@@ -9,15 +9,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from dataclasses import dataclass
-from pathlib import Path
+
+import torch
 
 from basisbench.baselines.dictionaries.basis import DictionaryBasis, dictionary_basis
 from basisbench.baselines.dictionaries.hooks import stated_site
-from basisbench.baselines.dictionaries.sources import local_folders, published_ids, registered_names
+from basisbench.baselines.dictionaries.sources import find, local_folders, published_ids, registered_names
 from basisbench.baselines.packed import MODEL, unpack
 from basisbench.baselines.presets import presets_for
 from basisbench.bases.outlines import Outline
@@ -53,12 +53,12 @@ class Dictionaries:
         if not option:
             self._check_embedded(model)
             return _embedded(self.kind, shape)
-        folders = local_folders(option)
-        found = _published(self.kind, option, model, shape) if folders is None else _local(self.kind, folders)
-        last = shape.n_layers - 1 if shape else None
-        if last is not None and (beyond := [layer for layer in found.layers or () if layer > last]):
-            name = f"{self.kind}:{option}"
-            raise UserError(f"{name} has layers {layer_ranges(beyond)}: valid for {model}: 0 to {last}")
+        local = local_folders(option) is not None
+        found = _local(self.kind, option) if local else _published(self.kind, option, model, shape)
+        if shape and (beyond := [layer for layer in found.layers or () if layer >= shape.n_layers]):
+            raise UserError(
+                f"{self.kind}:{option} has layers {layer_ranges(beyond)}: valid for {model}: 0 to {shape.n_layers - 1}"
+            )
         return found
 
     def _check_embedded(self, model: str) -> None:
@@ -82,25 +82,19 @@ def _embedded(kind: Kind, shape: Shape | None) -> Outline:
     return Outline(tuple(range(shape.n_layers)), shape.d_mlp, reads, "mlp_out", True, n_bytes, download=0)
 
 
-def _local(kind: Kind, folders: list[Path]) -> Outline:
-    """What sae-lens folders state in their ``cfg.json``."""
+def _local(kind: Kind, option: str) -> Outline:
+    """What the configurations of sae-lens folders state; their weights are not read."""
     widths: dict[int, int] = {}
     n_bytes = 0
     reads = writes = None
-    for folder in folders:
-        try:
-            config = json.loads((folder / "cfg.json").read_bytes())
-            stated = {**config, **(config.get("metadata") or {})}
-            width, d_in = int(config["d_sae"]), int(config["d_in"])
-            d_out = int(config.get("d_out") or d_in)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{folder}/cfg.json states no width: valid: the cfg.json of a sae-lens folder") from error
-        read, _ = stated_site(stated, "hook_name", str(folder))
-        write, _ = stated_site(stated, "hook_name_out" if kind == "transcoder" else "hook_name", str(folder))
+    for source in find(option, torch.device("cpu")):
+        config, stated = source.config, source.config.get("metadata") or {}
+        read, _ = stated_site(stated, "hook_name", source.where)
+        write, _ = stated_site(stated, "hook_name_out" if kind == "transcoder" else "hook_name", source.where)
         if write.kind != "resid_pre":  # the embedding's, which is left out
             reads, writes = read.kind, write.kind
-            widths[write.layer] = width
-            n_bytes += 4 * width * (d_in + d_out)
+            widths[write.layer] = int(config["d_sae"])
+            n_bytes += 4 * widths[write.layer] * (config["d_in"] + config.get("d_out", config["d_in"]))
     return Outline(tuple(sorted(widths)), max(widths.values(), default=0), reads, writes, True, n_bytes, download=0)
 
 

@@ -2,5 +2,17 @@
 
 from basisbench.bases.basis import BASES, PRESETS, Basis, BasisFactory, LinearBasis
 from basisbench.bases.load import bind_basis, find_basis, load_basis
+from basisbench.bases.outlines import Outline, outline
 
-__all__ = ["BASES", "PRESETS", "Basis", "BasisFactory", "LinearBasis", "bind_basis", "find_basis", "load_basis"]
+__all__ = [
+    "BASES",
+    "PRESETS",
+    "Basis",
+    "BasisFactory",
+    "LinearBasis",
+    "Outline",
+    "bind_basis",
+    "find_basis",
+    "load_basis",
+    "outline",
+]

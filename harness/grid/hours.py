@@ -51,15 +51,15 @@ def hours_of(left: Sequence[Cell], timed: Sequence[Timed]) -> Hours | None:
     known = [one for one in timed if left and _cost(one.cell) == _cost(left[0])]
     if not known:
         return None
-    pools: list[dict[Hashable, list[float]]] = []
+    means = []
     for share in ALIKE:
         pool: dict[Hashable, list[float]] = defaultdict(list)
         for one in known:
             pool[share(one.cell)].append(one.seconds)
-        pools.append(pool)
+        means.append({shared: fmean(seconds) for shared, seconds in pool.items()})
     total, alike = 0.0, 0
     for cell in left:
-        found = [pool[share(cell)] for pool, share in zip(pools, ALIKE, strict=True)]
-        total += fmean(next(seconds for seconds in found if seconds))
-        alike += bool(found[0])
+        found = [mean.get(share(cell)) for mean, share in zip(means, ALIKE, strict=True)]
+        total += next(seconds for seconds in found if seconds is not None)
+        alike += found[0] is not None
     return Hours(total, len(known), alike, tuple(sorted({one.device for one in known})))
