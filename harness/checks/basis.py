@@ -12,7 +12,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from rich.box import SIMPLE_HEAD
@@ -24,6 +24,7 @@ from torch import Tensor
 from basisbench.bases.basis import Basis
 from basisbench.bases.user_file import broken_promise
 from basisbench.checks.contract import entry, splice_change, stopped_gradient
+from basisbench.checks.findings import Problem, Verdict, broken, warning, worst
 from basisbench.checks.fit import Explained, Fit, explains_better, fit
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model, Start
@@ -37,16 +38,6 @@ HALF_TOLERANCE = 0.05
 SPLICED_ROWS, SPLICED_TOKENS = 2, 16
 WORSE_THAN_MEAN, POOR, FAR_WORSE = 1.01, 0.5, 3.0
 ELSEWHERE_ROWS, ELSEWHERE_LAYERS = 4, 3
-
-Verdict = Literal["ok", "warn", "FAIL"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something to know about a layer: `FAIL` breaks the contract, `warn` may be meant."""
-
-    verdict: Verdict
-    words: str
 
 
 @dataclass(frozen=True)
@@ -65,16 +56,15 @@ class LayerCheck:
     @property
     def verdict(self) -> Verdict:
         """The worst of its problems."""
-        verdicts = {problem.verdict for problem in self.problems}
-        return "FAIL" if "FAIL" in verdicts else "warn" if verdicts else "ok"
+        return worst(self.problems)
 
     def failing(self, words: str) -> LayerCheck:
         """The same with one more thing that breaks the contract."""
-        return replace(self, problems=(*self.problems, Problem("FAIL", words)))
+        return replace(self, problems=(*self.problems, broken(words)))
 
     def warning(self, words: str) -> LayerCheck:
         """The same with one more thing to know."""
-        return replace(self, problems=(*self.problems, Problem("warn", words)))
+        return replace(self, problems=(*self.problems, warning(words)))
 
 
 @dataclass(frozen=True)
@@ -89,7 +79,7 @@ class CheckReport:
     @property
     def failed(self) -> bool:
         """Whether a layer breaks the contract."""
-        return any(layer.verdict == "FAIL" for layer in self.layers)
+        return any(layer.verdict == "broken" for layer in self.layers)
 
 
 def check_basis(
@@ -264,7 +254,7 @@ CAPTION = (
 
 def check_table(report: CheckReport) -> RenderableType:
     """The layers as a table, then what is wrong with them in words, then the verdict in one line."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=CAPTION, caption_justify="left")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, caption=CAPTION, caption_justify="left")
     for name in ("layer", "site", "units", "FVU", "L0", "loss", "silent", "ms", "splice", ""):
         table.add_column(name, justify="left" if name in ("site", "") else "right", no_wrap=True)
     for check in report.layers:

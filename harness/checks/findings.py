@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ Verdict = Literal["ok", "warning", "broken"]
 
 @dataclass(frozen=True)
 class Problem:
-    """Something to know about a task: `broken` is against the contract, `warning` may be meant."""
+    """Something to know of what is checked: `broken` is against the contract, `warning` may be meant."""
 
     verdict: Literal["warning", "broken"]
     words: str
@@ -32,8 +33,7 @@ class Finding:
     @property
     def verdict(self) -> Verdict:
         """The worst of its problems."""
-        verdicts = {problem.verdict for problem in self.problems}
-        return "broken" if "broken" in verdicts else "warning" if verdicts else "ok"
+        return worst(self.problems)
 
     @property
     def words(self) -> str:
@@ -43,6 +43,12 @@ class Finding:
         more = [f"and {len(worst) - MOST_WORDS} more"] if len(worst) > MOST_WORDS else []
         line = " ".join("; ".join([*said, *more] or [self.summary]).split())
         return printable(line)
+
+
+def worst(problems: Iterable[Problem]) -> Verdict:
+    """The verdict on something that has these problems."""
+    verdicts = {problem.verdict for problem in problems}
+    return "broken" if "broken" in verdicts else "warning" if verdicts else "ok"
 
 
 def broken(words: str) -> Problem:

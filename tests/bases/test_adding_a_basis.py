@@ -275,7 +275,7 @@ def test_check_knows_good_weights_from_bad_ones(folder: Path, tiny: Make, tiny_f
     save_file(good | {"encoder.1": -3 * good["encoder.1"]}, folder / "relu.safetensors")
     status, printed, _ = run_cli("check", "relu.py:relu", *options)
     assert status == 1
-    assert "FAIL layer 1: explains mlp_out[1] worse than its mean does" in printed
+    assert "broken layer 1: explains mlp_out[1] worse than its mean does" in printed
 
 
 # -- the commands --------------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ def said(report: CheckReport) -> list[str]:
 
 def first_failure(report: CheckReport) -> str:
     assert report.failed
-    return next(p.words for check in report.layers for p in check.problems if p.verdict == "FAIL")
+    return next(p.words for check in report.layers for p in check.problems if p.verdict == "broken")
 
 
 # -- sound bases ---------------------------------------------------------------------------------------
@@ -273,8 +273,8 @@ def test_a_broken_layer_spoils_only_the_sites_that_it_writes(tiny: Make, tmp_pat
     basis.encode = broken  # type: ignore[method-assign]
     report = check_basis(model, basis, [speech(model)])
     assert [check.fit is not None for check in report.layers] == [True, False, False]
-    assert "FAIL 1: ZeroDivisionError: division by zero" in said(report)
-    assert "warn 2: not measured: another layer that writes mlp_out[2] is broken" in said(report)
+    assert "broken 1: ZeroDivisionError: division by zero" in said(report)
+    assert "warning 2: not measured: another layer that writes mlp_out[2] is broken" in said(report)
 
 
 def test_recordings_in_several_groups_change_nothing(
@@ -457,7 +457,7 @@ def test_a_dictionary_of_another_layer_is_recognised(variant: Variant, tiny: Mak
     report = check_basis(model, trained(tmp_path, variant, model, seen={1: 2}), [speech(model)])
     assert report.failed
     (line,) = said(report)
-    assert line.startswith("FAIL 1: explains")
+    assert line.startswith("broken 1: explains")
     assert f"it fits {variant.written(2)} (FVU 0." in line
 
 
@@ -466,7 +466,7 @@ def test_a_dictionary_of_another_hook_point_is_recognised(tiny: Make, tmp_path: 
     of_the_stream = Variant("topk", "hook_mlp_out", "resid_post", {"k": 1})
     report = check_basis(model, trained(tmp_path, of_the_stream, model), [speech(model)])
     for check in report.layers:
-        assert check.verdict == "FAIL"
+        assert check.verdict == "broken"
         assert f"it fits resid_post[{check.layer}] (FVU 0." in said(report)[check.layer]
 
 
@@ -483,7 +483,7 @@ def test_a_dictionary_that_is_far_worse_than_the_others_is_warned_about(tiny: Ma
     report = check_basis(model, Noisy("noisy", basis._layers), [speech(model)])
     assert not report.failed
     (line,) = said(report)
-    assert line.startswith("warn 1: FVU 0.")
+    assert line.startswith("warning 1: FVU 0.")
     assert "far worse than the other layers' 0." in line
     assert "its bias, scale or skip path is lost; no other layer fits" in line
 
@@ -507,7 +507,7 @@ def test_a_lost_skip_path_is_seen(tiny: Make, tmp_path: Path) -> None:
         expected = ((y - out) ** 2).sum() / ((y - y.mean((0, 1))) ** 2).sum()
         assert check.fit is not None
         assert check.fit.unexplained == pytest.approx(expected.item(), rel=1e-3)
-        assert (check.verdict == "FAIL") == (expected > 1.01)
+        assert (check.verdict == "broken") == (expected > 1.01)
     assert "worse than its mean" in first_failure(report)
     assert "skip path is lost" in first_failure(report)
 
@@ -517,7 +517,7 @@ def test_another_models_name_is_warned_about(tiny: Make, tmp_path: Path) -> None
     report = check_basis(model, trained(tmp_path, SAE_VARIANT, model, model_name="owner/other"), [speech(model)])
     assert not report.failed
     assert said(report) == [
-        f"warn {layer}: made for model 'owner/other', as its files say, not for 'llama'" for layer in range(LAYERS)
+        f"warning {layer}: made for model 'owner/other', as its files say, not for 'llama'" for layer in range(LAYERS)
     ]
 
 
@@ -529,13 +529,13 @@ def test_silent_units_and_constant_sites_are_warned_about(tiny: Make) -> None:
             return super().encode(layer, x, units) * 0
 
     report = check_basis(model, Off(model), [speech(model)], layers=[0])
-    assert said(report) == ["warn 0: no unit is ever active on this text"]
+    assert said(report) == ["warning 0: no unit is ever active on this text"]
     (check,) = report.layers
     assert check.fit is not None
     assert check.fit.activity.silent == WIDTH
     assert check.fit.unexplained == pytest.approx(1)  # the error's mean is all there is
     constant = check_basis(model, load_basis("mlp_out", model), ["w3 " * 100], layers=[0])
-    assert said(constant) == ["warn 0: mlp_out[0] does not vary on this text: nothing can be said of the fit"]
+    assert said(constant) == ["warning 0: mlp_out[0] does not vary on this text: nothing can be said of the fit"]
 
 
 # -- text, table, command --------------------------------------------------------------------------------
@@ -589,9 +589,9 @@ def test_the_table_fits_a_terminal_and_joins_what_layers_share(tiny: Make, tmp_p
     lines = [line.split() for line in text.splitlines()]
     rows = [line for line in lines if line[1:2] == ["mlp_in>mlp_out"]]
     assert [row[0] for row in rows] == ["0", "1", "2"]
-    assert all(row[2] == "40" and row[-1] == "warn" for row in rows)
-    assert text.count("warn layers 0 to 2: made for model 'other'") == 1
-    assert "keeps the contract on 'llama' (441 tokens): 3 warn" in " ".join(text.split())
+    assert all(row[2] == "40" and row[-1] == "warning" for row in rows)
+    assert text.count("warning layers 0 to 2: made for model 'other'") == 1
+    assert "keeps the contract on 'llama' (441 tokens): 3 warning" in " ".join(text.split())
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -614,7 +614,7 @@ def test_the_command(tiny: Make, tiny_folder: Path, tmp_path: Path) -> None:
     train(tmp_path / "wrong", CODES, tiny("llama"), seen={0: 1})
     status, output = run(f"sae:{tmp_path / 'wrong'}", *on)
     assert status == 1
-    assert "FAIL layer 0: explains mlp_out[0] worse than its mean does" in output
+    assert "broken layer 0: explains mlp_out[0] worse than its mean does" in output
     assert "must not be used as it is" in output
     assert run("mlp_out", *on, "--layers", "7") == (2, "basis 'mlp_out' has no units in layer 7: valid: 0 to 2")
     assert run("mlp_out", *on, "--layers", "a")[1] == "layers 'a' are no numbers: valid: for instance 0,5"
