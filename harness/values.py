@@ -28,3 +28,7 @@ def size_grid(largest: int = LARGEST) -> list[int]:
 Answers = Literal["first", "whole"]
 
 Split = Literal["discovery", "evaluation", "heldout", "heldout_templates"]
+EvaluationSplit = Literal["evaluation", "heldout", "heldout_templates"]
+"""Splits that a result is evaluated on: never that which its nodes were scored on."""
+
+DictionaryKind = Literal["sae", "transcoder"]

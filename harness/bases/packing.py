@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-Kind = Literal["sae", "transcoder"]
+from basisbench.values import DictionaryKind
+
+Kind = DictionaryKind
 ARCHITECTURES: Mapping[Kind, str] = {"sae": "jumprelu", "transcoder": "jumprelu_transcoder"}
 
 

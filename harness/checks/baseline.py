@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from pydantic import BaseModel, ConfigDict
 from rich.box import SIMPLE_HEAD
@@ -13,31 +11,21 @@ from basisbench.errors import UserError
 from basisbench.measures.metrics import ACCURACY, CANDIDATE_ACCURACY, LOGIT_DIFFERENCE, Metric
 from basisbench.measures.statistics import Estimate, resampled
 from basisbench.models.adapter import Model
+from basisbench.progress import Say
 from basisbench.prompts.prompt_set import PromptSet, Scoring
 from basisbench.prompts.scoring import outcome
 from basisbench.prompts.selection import Filter, is_right, load_prompts
 from basisbench.results.schema import Interval
 from basisbench.results.tables import interval_text
-from basisbench.settings import ModelConfig, Names
+from basisbench.settings.check import BaselineConfig
 from basisbench.tasks.load import load_task, tasks_at_hand
 from basisbench.tasks.task import Task
-from basisbench.values import Answers, Count, Line, Size, Split
+from basisbench.values import Count, Line
 from basisbench.writing import markdown_table
 
 LEAST_ACCURACY = 0.75
 LEAST_PAIRS = 20
 TOKENS_AT_ONCE = 4096
-
-
-class BaselineConfig(ModelConfig):
-    """Which model is asked what."""
-
-    tasks: Names | None = None
-    split: Split = "evaluation"
-    n: Size = 200
-    seed: Count = 0
-    answers: Answers = "first"
-    chat: bool = False
 
 
 class TaskBaseline(BaseModel):
@@ -74,7 +62,7 @@ class Baseline(BaseModel):
     failed: dict[Line, Line]
 
 
-def measure_baseline(config: BaselineConfig, model: Model, model_hash: str, say: Callable[[str], None]) -> Baseline:
+def measure_baseline(config: BaselineConfig, model: Model, model_hash: str, say: Say) -> Baseline:
     """Return the report; a task that cannot be measured is listed with its reason and the others go on.
 
     Raises UserError for a task that is not known.
@@ -93,7 +81,7 @@ def measure_baseline(config: BaselineConfig, model: Model, model_hash: str, say:
 def measure_task(task: Task, config: BaselineConfig, model: Model) -> TaskBaseline:
     """How `model` does one task; raises UserError if no pair can be used."""
     wanted = Filter(Scoring(answers=config.answers, chat=config.chat))
-    prompts = load_prompts(task, config.split, config.n, config.seed, model, wanted)
+    prompts = load_prompts(task, config.split, config.n_evaluation, config.seed, model, wanted)
     with torch.no_grad():
         rows = max(1, TOKENS_AT_ONCE // prompts.clean.shape[1])
         batches = zip(prompts.clean.split(rows), prompts.last.split(rows), strict=True)

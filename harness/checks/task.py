@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from basisbench.checks.baseline import BaselineConfig, measure_task
+from basisbench.checks.baseline import measure_task
 from basisbench.checks.findings import Finding, Problem, Verdict, broken, shown, warning
 from basisbench.checks.task_rows import Drawn, Pair, draw_rows
 from basisbench.checks.task_samples import row_findings
@@ -27,22 +26,11 @@ from basisbench.errors import UserError
 from basisbench.models.adapter import Model
 from basisbench.prompts.tokens import Row, tokenise
 from basisbench.results.tables import interval_text
-from basisbench.settings import Name
+from basisbench.settings.check import BaselineConfig
 from basisbench.tasks.task import Task
-from basisbench.values import Size, Split
+from basisbench.values import Split
 
 LEAST_USABLE = 0.5
-
-
-class TaskCheckConfig(BaseModel):
-    """What a task is checked on: a model, `n` rows of each split, the seeds 0 to `seeds` - 1."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: Name = "smollm2-135m"
-    n: Size = 200
-    seeds: Size = 3
-    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -139,7 +127,7 @@ def _baseline(task: Task, model: Model, n: int) -> Finding:
     """How well the model does the task on `evaluation`, as `basisbench baseline` measures it."""
     name = "baseline"
     try:
-        found = measure_task(task, BaselineConfig(n=n), model)
+        found = measure_task(task, BaselineConfig(n_evaluation=n), model)
     except UserError as error:
         return Finding(name, "", (warning(f"not measured: {error}"),))
     words = f"accuracy {interval_text(found.accuracy)}, logit difference {interval_text(found.logit_difference)}"

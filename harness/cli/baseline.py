@@ -8,29 +8,17 @@ from typing import Annotated
 import typer
 
 from basisbench.cli.app import app
-from basisbench.cli.options import Answers, Chat, Device, Dtype, Model
+from basisbench.cli.options import takes
+from basisbench.settings.check import BaselineConfig
 
 
 @app.command()
+@takes(BaselineConfig)
 def baseline(
-    model: Model = None,
-    tasks: Annotated[str | None, typer.Option(help="Names, folders or files (default: all with their data).")] = None,
-    split: Annotated[str | None, typer.Option(help="evaluation, discovery, heldout, heldout_templates.")] = None,
-    n: Annotated[int | None, typer.Option(help="Pairs a task.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the pairs.")] = None,
-    answers: Answers = None,
-    chat: Chat = None,
-    dtype: Dtype = None,
-    device: Device = None,
+    settings: BaselineConfig,
     out: Annotated[Path | None, typer.Option(help="Folder for baseline.json and baseline.md.")] = None,
 ) -> None:
     """Say which tasks a model can do, before circuits are looked for: accuracy, logit difference, pairs, lengths."""
-    options = {name: value for name, value in locals().items() if name != "out" and value is not None}
-    from basisbench.checks.baseline import BaselineConfig
-    from basisbench.settings import make_settings
-
-    settings = make_settings(BaselineConfig, options)
-
     from rich.console import Console
 
     from basisbench.cache import write_atomically

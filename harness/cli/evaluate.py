@@ -8,54 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from basisbench.cli.app import app, progress_bar
-from basisbench.cli.options import (
-    Ablation,
-    Answers,
-    Chat,
-    Device,
-    Dtype,
-    Metric,
-    Model,
-    Pairs,
-    Rank,
-    RequireCorrect,
-    Sizes,
-    Split,
-)
+from basisbench.cli.options import takes
 from basisbench.errors import UserError
-
-NOT_SETTINGS = ("scores", "template", "name", "out")
+from basisbench.submissions.settings import EvaluateConfig
 
 
 @app.command()
+@takes(EvaluateConfig, checked=False)
 def evaluate(
+    options: dict[str, Any],
     scores: Annotated[Path | None, typer.Option(help="Scores file, or a result whose ranking counts.")] = None,
     template: Annotated[Path | None, typer.Option(help="Write an empty scores file here, and do no more.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the method (default: the file's).")] = None,
-    model: Model = None,
-    task: Annotated[str | None, typer.Option(help="Name, folder or .yaml file (default: the file's).")] = None,
-    basis: Annotated[str | None, typer.Option(help="Name or path/to/file.py:Name (default: the file's).")] = None,
-    ablation: Ablation = None,
-    positions: Annotated[str | None, typer.Option(help="kept or pooled (default: what the file has).")] = None,
-    rank: Rank = None,
-    error: Annotated[str | None, typer.Option(help="Error nodes: score, keep or remove.")] = None,
-    split: Split = None,
-    metric: Metric = None,
-    answers: Answers = None,
-    chat: Chat = None,
-    require_correct: RequireCorrect = None,
-    sizes: Sizes = None,
-    n_discovery: Annotated[int | None, typer.Option(help="Pairs that the scores were made with.")] = None,
-    n_evaluation: Pairs = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the pairs, and of whatever is drawn.")] = None,
-    dtype: Dtype = None,
-    device: Device = None,
     out: Annotated[Path, typer.Option(help="Folder for the result.")] = Path("runs"),
 ) -> None:
     """Give a ranking made by any method, over a known basis, its curve and its row."""
-    options: dict[str, Any] = {
-        key: value for key, value in locals().items() if key not in NOT_SETTINGS and value is not None
-    }
     if template is not None and scores is None:
         _write_template(template, options)
     elif scores is not None and template is None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from basisbench.cli.app import app
+from basisbench.cli.options import names_in
 
 
 @app.command()
@@ -27,22 +28,19 @@ def figures(
     tasks: Annotated[str, typer.Option(help="Results of these tasks only.")] = "",
     bases: Annotated[str, typer.Option(help="Results of these bases only.")] = "",
     methods: Annotated[str, typer.Option(help="Results of these methods only.")] = "",
-    k: Annotated[int, typer.Option("-k", "--k", help="Nodes of the circuits in overlaps and profiles.")] = 100,
+    nodes: Annotated[int, typer.Option(help="Nodes of the circuits in overlaps and profiles.")] = 100,
 ) -> None:
     """Draw results: curves, nodes to a threshold, overlaps, profiles, agreement, cost (PDF, SVG, PNG, CSV)."""
     from basisbench.figures import choose_style, compare, make_figures, read_folders
-
-    def names(text: str) -> list[str]:
-        return [name.strip() for name in text.split(",") if name.strip()]
 
     chosen = choose_style(style, width)
     reading = read_folders(folders or [Path("runs")])
     for problem in reading.problems:
         typer.echo(f"left out: {problem}", err=True)
-    kept = reading.only(names(tasks), names(bases), names(methods))
+    kept = reading.only(names_in(tasks), names_in(bases), names_in(methods))
     comparison = compare(kept.results, kept.ranking)
     command = shlex.join(["basisbench", *sys.argv[1:]])
-    report = make_figures(comparison, out, style=chosen, only=names(only), k=k, command=command)
+    report = make_figures(comparison, out, style=chosen, only=names_in(only), k=nodes, command=command)
     for path in report.written:
         typer.echo(f"{'numbers' if path.suffix == '.csv' else 'figure'}: {path}")
     for name, note in report.notes.items():

@@ -1,25 +1,77 @@
-"""Options that several commands take, each worded once."""
+"""A command's options, made of the class of its settings: what is said of a setting there is all that is said of it."""
 
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-Model = Annotated[str | None, typer.Option(help="Name, local Hugging Face folder, or hub name.")]
-Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Answers = Annotated[str | None, typer.Option(help="Score the first token that differs, or whole answers.")]
-Chat = Annotated[bool | None, typer.Option("--chat", help="Put prompts into the model's chat template.")]
-Ablation = Annotated[str | None, typer.Option(help="mean, zero, mean_clean, resample, counterfactual.")]
-Rank = Annotated[str | None, typer.Option(help="abs or signed.")]
-Split = Annotated[str | None, typer.Option(help="evaluation, heldout or heldout_templates.")]
-Metric = Annotated[str | None, typer.Option(help="logit_difference, log_probability or probability_difference.")]
-RequireCorrect = Annotated[
-    bool | None, typer.Option("--require-correct", help="Use only pairs that the model gets right.")
-]
-Sizes = Annotated[str | None, typer.Option(help="Circuit sizes (default: 1-2-3-5-7 a decade).")]
-Pairs = Annotated[int | None, typer.Option(help="Pairs to evaluate circuits on.")]
-Config = Annotated[Path | None, typer.Option(help="YAML file with the same settings.")]
-Wandb = Annotated[str | None, typer.Option(help="W&B: auto, online, offline or disabled (default).")]
-WandbProject = Annotated[str | None, typer.Option(help="W&B project.")]
-WandbEntity = Annotated[str | None, typer.Option(help="W&B entity.")]
+from basisbench.settings import Setting, given, make_settings, settings_in
+from basisbench.settings.setting import default_value, placeholder, valid_values
+
+CONFIG = Annotated[Path | None, typer.Option(help="YAML file of these settings; options go over it.")]
+
+
+def takes(
+    kind: type[BaseModel], argument: str = "", *, checked: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the settings in `kind` as options, and `--config`; they are its first argument, checked.
+
+    The setting `argument` is not an option but stands by itself. Not `checked`, they are what was given, by name.
+    """
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        said = {name: setting for name, setting in _in_order(kind) if setting.option}
+        options = [_parameter(name, kind.model_fields[name], said[name], name == argument) for name in said]
+
+        @wraps(command)
+        def run(config: Path | None = None, **arguments: Any) -> None:
+            named = {name: arguments.pop(name) for name in said}
+            asked = {name: value for name, value in named.items() if value is not None}
+            command(make_settings(kind, asked, config) if checked else given(kind, asked, config), **arguments)
+
+        last = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=CONFIG)
+        every = [*options, *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own), last]
+        # what typer makes options of, and what docs/settings.md is made of
+        vars(run).update(__signature__=inspect.Signature(every), settings=kind)
+        return run
+
+    return give
+
+
+def names_in(line: str | None) -> list[str]:
+    """Return the names in a comma-separated line."""
+    return [name.strip() for name in (line or "").split(",") if name.strip()]
+
+
+def help_of(field: FieldInfo, setting: Setting) -> str:
+    """Return what a setting is, its valid values and its default, in a line."""
+    valid, default = valid_values(field, setting), default_value(field, setting)
+    return f"{setting.help}{valid and f': {valid}'}{default and f' (default: {default})'}."
+
+
+def _parameter(name: str, field: FieldInfo, setting: Setting, alone: bool) -> inspect.Parameter:
+    """A setting as a parameter that typer understands; all but switches are texts, read by the setting's own type."""
+    flag, words = name.replace("_", "-"), help_of(field, setting)
+    annotation: Any
+    if alone:
+        annotation = Annotated[str | None, typer.Argument(help=words)]
+    elif field.annotation is bool:
+        annotation = Annotated[bool | None, typer.Option(f"--{flag}/--no-{flag}", help=words)]
+    else:
+        annotation = Annotated[str | None, typer.Option(f"--{flag}", metavar=placeholder(field), help=words)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _in_order(kind: type[BaseModel]) -> Iterator[tuple[str, Setting]]:
+    """The settings of a class, its own before those that it shares with others; each must have its record."""
+    said = settings_in(kind)
+    names = dict.fromkeys(name for base in kind.__mro__ for name in inspect.get_annotations(base))
+    yield from ((name, said[name]) for name in names if name in kind.model_fields)

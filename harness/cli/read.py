@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from basisbench.cli.app import app, progress_bar
-from basisbench.cli.options import Device, Dtype, Model
-from basisbench.errors import UserError
+from basisbench.cli.options import takes
+from basisbench.settings.read import TOKENS, ReadConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,79 +20,48 @@ if TYPE_CHECKING:
     from basisbench.reading.evidence import Context, Evidence, TokenScore
 
 SHOWN = 5
-TOKENS = 10_000
-"""Tokens of a named text that are looked at, unless others are asked for."""
 SIGNS = {"+": 1, "-": -1}
 
 
 @app.command()
+@takes(ReadConfig, "units")
 def read(
-    units: Annotated[str, typer.Argument(help="Units as layer:unit, separated by commas: 12:345,7:88.")],
-    model: Model = None,
-    basis: Annotated[str, typer.Option(help="Name or path/to/file.py:Name.")] = "neurons",
-    text: Annotated[str | None, typer.Option(help="Names of texts, or folders of .txt files (default: ours).")] = None,
-    tokens: Annotated[int | None, typer.Option(help="Tokens of text to look at, at most.", min=1)] = None,
-    tasks: Annotated[str | None, typer.Option(help="Tasks that units may serve, separated by commas.")] = None,
-    sign: Annotated[str | None, typer.Option(help="Label for activations above (+) or below (-) zero.")] = None,
-    dtype: Dtype = None,
-    device: Device = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the evidence to this file.")] = None,
+    settings: ReadConfig,
+    out: Annotated[Path | None, typer.Option(help="Write the evidence to this JSON file.")] = None,
 ) -> None:
     """Read units of a basis: what drives them, what they say directly, which tasks they serve, and a label."""
-    asked = parse_units(units)
-    if sign is not None and sign not in SIGNS:
-        raise UserError(f"sign '{sign}' is unknown: valid: + or -")
-    given = {"model": model, "dtype": dtype, "device": device}
-
     from rich.console import Console
 
     from basisbench.bases.load import load_basis
     from basisbench.cache import write_atomically
     from basisbench.models.loading import load_model
     from basisbench.reading import default_texts, named_texts, read_units
-    from basisbench.settings import ModelConfig, make_settings, split_line
-
-    def names(line: str | None) -> list[str]:
-        parts = split_line(line) if line is not None else []
-        return [str(part) for part in parts if part] if isinstance(parts, list) else []
 
     def say(line: str) -> None:
         typer.echo(line, err=True)
 
-    settings = make_settings(ModelConfig, {name: value for name, value in given.items() if value is not None})
-    served, sources = names(tasks), names(text)
+    serves, sources = settings.serves or [], settings.text or []
     loaded, _ = load_model(settings.model, settings.dtype, settings.device, say)
-    texts = named_texts(sources, say) if sources else default_texts(served)
+    texts = named_texts(sources, say) if sources else default_texts(serves)
     with progress_bar() as bar:
         work = bar.add_task("starting", total=1.0)
         evidence = read_units(
             loaded,
-            load_basis(basis, loaded),
-            asked,
+            load_basis(settings.basis, loaded),
+            settings.units,
             texts,
-            served,
-            dict.fromkeys(asked, SIGNS[sign]) if sign else {},
-            limit=tokens or (TOKENS if sources else None),
+            serves,
+            dict.fromkeys(settings.units, SIGNS[settings.sign]) if settings.sign else {},
+            limit=settings.text_tokens or (TOKENS if sources else None),
             say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),
             progress=lambda what, done, total: bar.update(work, description=what, completed=done / total),
         )
     terminal = Console(highlight=False)
     for key, known in evidence.items():
         terminal.print(_shown(key, known), soft_wrap=True)
-    if json_file:
-        write_atomically(json_file, _document(evidence))
-        typer.echo(f"evidence: {json_file}")
-
-
-def parse_units(line: str) -> list[tuple[int, int]]:
-    """Units out of ``12:345,7:88``; raises UserError for anything else."""
-    found = []
-    for part in line.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9}):(\d{1,12})\s*", part)
-        if not match:
-            raise UserError(f"'{part.strip()}' is no unit: valid: layer:unit, separated by commas, as in 12:345,7:88")
-        found.append((int(match[1]), int(match[2])))
-    return found
+    if out:
+        write_atomically(out, _document(evidence))
+        typer.echo(f"evidence: {out}")
 
 
 def _document(evidence: Mapping[str, Evidence]) -> bytes:

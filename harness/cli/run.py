@@ -2,64 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from basisbench.cli.app import app, progress_bar
-from basisbench.cli.options import (
-    Ablation,
-    Answers,
-    Chat,
-    Config,
-    Device,
-    Dtype,
-    Metric,
-    Pairs,
-    Rank,
-    RequireCorrect,
-    Sizes,
-    Split,
-    Wandb,
-    WandbEntity,
-    WandbProject,
-)
+from basisbench.cli.options import takes
+from basisbench.grid.config import RunConfig
 
 
 @app.command()
+@takes(RunConfig)
 def run(
-    model: Annotated[str | None, typer.Option(help="Names, local Hugging Face folders, or hub names.")] = None,
-    tasks: Annotated[str | None, typer.Option(help="Names or folders, separated by commas.")] = None,
-    bases: Annotated[str | None, typer.Option(help="Names or path/to/file.py:Name.")] = None,
-    methods: Annotated[str | None, typer.Option(help="Attribution methods.")] = None,
-    ablation: Ablation = None,
-    positions: Annotated[str | None, typer.Option(help="kept or pooled.")] = None,
-    rank: Rank = None,
-    error: Annotated[str | None, typer.Option(help="Error nodes: score, keep, remove, or several of these.")] = None,
-    split: Split = None,
-    metric: Metric = None,
-    answers: Answers = None,
-    chat: Chat = None,
-    require_correct: RequireCorrect = None,
-    sizes: Sizes = None,
-    n_discovery: Annotated[int | None, typer.Option(help="Pairs to score nodes on.")] = None,
-    n_evaluation: Pairs = None,
-    seed: Annotated[str | None, typer.Option(help="Seeds of the pairs, and of whatever is drawn.")] = None,
-    dtype: Dtype = None,
-    device: Device = None,
-    keep_ranked: Annotated[
-        int | None, typer.Option(help="Nodes of its ranking that a result keeps on disk (default: 10000).")
-    ] = None,
-    keep_rounded: Annotated[
-        bool | None, typer.Option("--keep-rounded", help="Round outcomes to 0.001 nats: results take less room.")
-    ] = None,
-    retry: Annotated[bool | None, typer.Option("--retry", help="Compute cells again that failed before.")] = None,
-    wandb: Wandb = None,
-    wandb_project: WandbProject = None,
-    wandb_entity: WandbEntity = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for results (default: runs).")] = None,
-    config: Config = None,
+    settings: RunConfig,
     engine: Annotated[str, typer.Option(help="local or ray (a Ray cluster).")] = "local",
     address: Annotated[
         str | None, typer.Option(help="Cluster for ray: HOST:PORT, auto, or local (default: RAY_ADDRESS, else local).")
@@ -72,14 +27,6 @@ def run(
     ] = False,
 ) -> None:
     """Score units, build circuits, and draw their curves. Without options: the quickstart."""
-    options: dict[str, Any] = {
-        name: value
-        for name, value in locals().items()
-        if name not in ("config", "engine", "address", "store", "dry_run") and value is not None
-    }
-    from basisbench.grid.config import make_config
-
-    settings = make_config(options, config)
     if dry_run:
         from basisbench.grid.estimate import estimate
         from basisbench.grid.outlook import lines

@@ -1,6 +1,6 @@
 """From results to what a figure compares: series, each the results of one cell that differ in nothing but their seed.
 
-1. Settings in which the results differ tell panels apart, and the seed and the number of pairs do not.
+1. Settings in which the results differ tell panels apart, and the seed, the pairs and the sizes do not.
 2. Results of one panel, basis and method that differ in anything else are series of their own: the basis' label says
    in what. So nothing is averaged that was not measured alike.
 3. What is drawn of a series is the result's own interval, or the mean over its seeds and their range.
@@ -18,9 +18,11 @@ from basisbench.measures.metrics import Floats
 from basisbench.measures.statistics import Band
 from basisbench.results.files import RankingArrays
 from basisbench.results.schema import Interval, Result
-from basisbench.results.tables import varying_settings
+from basisbench.results.tables import settings_in_words, varying_settings
 
 SHOWN_DIGITS = 6
+OF_SERIES = ("seed", "n_discovery", "n_evaluation", "sizes", "model_hash")
+"""Settings that tell series of one panel apart, not panels."""
 SCORES = "scores_sha256"  # the option that says which file a submitted ranking came from
 Rankings = Callable[[Result], RankingArrays]
 
@@ -97,11 +99,11 @@ def compare(results: Iterable[Result], ranking: Rankings = no_ranking) -> Compar
     distinct = list({result.name: result for result in results}.values())
     if not distinct:
         raise UserError("no results to plot: valid is one result or more")
-    settings = tuple(name for name in varying_settings(distinct) if name not in ("seed", "n_evaluation"))
+    settings = tuple(name for name in varying_settings(distinct) if name not in OF_SERIES)
     groups: dict[tuple[Panel, str, str], list[Result]] = {}
     for result in distinct:
-        cell = result.cell
-        panel = Panel(cell.task, tuple(str(getattr(cell, name)) for name in settings))
+        cell, words = result.cell, settings_in_words(result)
+        panel = Panel(cell.task, tuple(words[name] for name in settings))
         groups.setdefault((panel, cell.basis, cell.method), []).append(result)
     series = [
         Series(panel, basis + said, method, tuple(sorted(members, key=lambda result: result.cell.seed)))

@@ -1,22 +1,56 @@
 """What a run is asked to do, from defaults, a YAML file and options; checked before anything is computed."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from basisbench.measures.metrics import scoring_metric
+from basisbench.measures.metrics import SCORING_METRICS, scoring_metric
 from basisbench.results.schema import Cell
-from basisbench.settings import EMBEDDED, Dtype, Name, Names, Seeds, Sizes, _once, make_settings, split_line
-from basisbench.tracking.settings import Mode, Place, WandbSettings
-from basisbench.values import LARGEST, LEAST_RANKED, Answers, ErrorTreatment, Positions, Rank, Size, size_grid
+from basisbench.settings import EMBEDDED, Dtype, Name, Names, Seeds, Setting, Sizes, make_settings
+from basisbench.settings.common import (
+    ABLATION,
+    ANSWERS,
+    BASES,
+    CHAT,
+    DEVICE,
+    DTYPE,
+    ERROR,
+    METHODS,
+    METRIC,
+    MODEL,
+    N_DISCOVERY,
+    N_EVALUATION,
+    POSITIONS,
+    RANK,
+    REQUIRE_CORRECT,
+    SEEDS,
+    SIZES,
+    SPLIT,
+    TASKS,
+    once,
+    split_line,
+)
+from basisbench.settings.wandb import Logged
+from basisbench.values import (
+    LARGEST,
+    LEAST_RANKED,
+    Answers,
+    ErrorTreatment,
+    EvaluationSplit,
+    Positions,
+    Rank,
+    Size,
+    size_grid,
+)
 
 
 def _is_scoring_metric(name: str) -> str:
     return scoring_metric(name).name
 
 
-Errors = Annotated[list[ErrorTreatment], Field(min_length=1), BeforeValidator(split_line), AfterValidator(_once)]
+Errors = Annotated[list[ErrorTreatment], Field(min_length=1), BeforeValidator(split_line), AfterValidator(once)]
 ScoringMetric = Annotated[Name, AfterValidator(_is_scoring_metric)]
 
 
@@ -55,18 +89,18 @@ class CellConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    positions: Positions = "kept"
-    rank: Rank = "abs"
-    split: Literal["evaluation", "heldout", "heldout_templates"] = "evaluation"
-    metric: ScoringMetric = "logit_difference"
-    answers: Answers = "first"
-    chat: bool = False
-    require_correct: bool = False
-    n_discovery: Size = 32
-    n_evaluation: Size = 40
-    sizes: Sizes = size_grid()
-    dtype: Dtype = "float32"
-    device: str = "auto"
+    positions: Annotated[Positions, POSITIONS] = "kept"
+    rank: Annotated[Rank, RANK] = "abs"
+    split: Annotated[EvaluationSplit, SPLIT] = "evaluation"
+    metric: Annotated[ScoringMetric, replace(METRIC, valid=", ".join(SCORING_METRICS))] = "logit_difference"
+    answers: Annotated[Answers, ANSWERS] = "first"
+    chat: Annotated[bool, CHAT] = False
+    require_correct: Annotated[bool, REQUIRE_CORRECT] = False
+    n_discovery: Annotated[Size, N_DISCOVERY] = 32
+    n_evaluation: Annotated[Size, N_EVALUATION] = 40
+    sizes: Annotated[Sizes, replace(SIZES, default=f"1, 2, 3, 5, 7 a decade, to {LARGEST}")] = size_grid()
+    dtype: Annotated[Dtype, DTYPE] = "float32"
+    device: Annotated[str, DEVICE] = "auto"
 
     def cell(self, **own: Any) -> Cell:
         """The cell with these settings and its own: model, task, basis, method, ablation, error, seed and options."""
@@ -74,7 +108,7 @@ class CellConfig(BaseModel):
         return Cell(**shared, grid=self.sizes, **own)
 
 
-class RunConfig(CellConfig):
+class RunConfig(CellConfig, Logged):
     """A grid of cells: models x tasks x seeds x methods x bases x ablations x errors. Defaults are the quickstart.
 
     Cells of `include` are added, those of `exclude` taken out. `retry` computes cells again that failed before.
@@ -83,27 +117,27 @@ class RunConfig(CellConfig):
     nats, which moves numbers less than another processor does, and the scores kept to 10 significant bits.
     """
 
-    model: Names = [EMBEDDED]
-    tasks: Names = ["sva/simple", "sva/nounpp", "sva/rc", "sva/within_rc"]
-    bases: Names = Field(default_factory=lambda asked: default_bases(asked.get("model")))
-    methods: Names = ["relp", "atp"]
-    ablation: Names = ["mean"]
-    error: Errors = ["score"]
-    seed: Seeds = [0]
-    include: list[Selector] = []
-    exclude: list[Selector] = []
-    retry: bool = False
-    keep_ranked: Annotated[Size, Field(ge=LEAST_RANKED)] = LARGEST
-    keep_rounded: bool = False
-    wandb: Mode = "disabled"
-    wandb_project: Place | None = None
-    wandb_entity: Place | None = None
-    out: Path = Path("runs")
-
-    @property
-    def tracking(self) -> WandbSettings:
-        """Whether and where the run is logged."""
-        return WandbSettings(mode=self.wandb, project=self.wandb_project, entity=self.wandb_entity)
+    model: Annotated[Names, replace(MODEL, help="Models", valid="names, local Hugging Face folders, or hub names")] = [
+        EMBEDDED
+    ]
+    tasks: Annotated[Names, TASKS] = ["sva/simple", "sva/nounpp", "sva/rc", "sva/within_rc"]
+    bases: Annotated[
+        Names, replace(BASES, default="neurons,mlp_out,rotated_neurons, and the dictionaries of the embedded model")
+    ] = Field(default_factory=lambda asked: default_bases(asked.get("model")))
+    methods: Annotated[Names, METHODS] = ["relp", "atp"]
+    ablation: Annotated[Names, ABLATION] = ["mean"]
+    error: Annotated[Errors, ERROR] = ["score"]
+    seed: Annotated[Seeds, SEEDS] = [0]
+    include: Annotated[list[Selector], Setting("Cells to add", option=False)] = []
+    exclude: Annotated[list[Selector], Setting("Cells to leave out, names with * for patterns", option=False)] = []
+    retry: Annotated[bool, Setting("Compute cells again that failed before")] = False
+    keep_ranked: Annotated[
+        Size,
+        Field(ge=LEAST_RANKED),
+        Setting("Nodes of its ranking that a result keeps on disk", valid=f"{LEAST_RANKED} or more"),
+    ] = LARGEST
+    keep_rounded: Annotated[bool, Setting("Round outcomes to 0.001 nats: results take less room")] = False
+    out: Annotated[Path, Setting("Folder for results")] = Path("runs")
 
 
 def make_config(options: dict[str, Any], file: Path | None = None) -> RunConfig:

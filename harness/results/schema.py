@@ -7,7 +7,34 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from basisbench.values import Count, Line, Number, Numbers, Size
+from basisbench.settings.common import (
+    ABLATION,
+    ANSWERS,
+    CHAT,
+    DTYPE,
+    ERROR,
+    METRIC,
+    MODEL,
+    N_DISCOVERY,
+    N_EVALUATION,
+    POSITIONS,
+    RANK,
+    REQUIRE_CORRECT,
+    SIZES,
+    SPLIT,
+)
+from basisbench.values import (
+    Answers,
+    Count,
+    ErrorTreatment,
+    EvaluationSplit,
+    Line,
+    Number,
+    Numbers,
+    Positions,
+    Rank,
+    Size,
+)
 
 
 class _Record(BaseModel):
@@ -15,26 +42,29 @@ class _Record(BaseModel):
 
 
 class Cell(_Record):
-    """One point of the grid: what was asked. `options` are further settings of the method, basis or task."""
+    """One point of the grid: what was asked. `options` are further settings of the method, basis or task.
 
-    model: Line
+    The record at a setting says whether results that differ in it are told apart by it (`basisbench.results.settings`).
+    """
+
+    model: Annotated[Line, MODEL]
     task: Line
     basis: Line
     method: Line
-    ablation: Line
-    positions: Literal["kept", "pooled"]
-    rank: Literal["abs", "signed"]
-    error: Literal["score", "keep", "remove"]
-    n_discovery: Count
-    n_evaluation: Count
-    split: Literal["evaluation", "heldout", "heldout_templates"]
+    ablation: Annotated[Line, ABLATION]
+    positions: Annotated[Positions, POSITIONS]
+    rank: Annotated[Rank, RANK]
+    error: Annotated[ErrorTreatment, ERROR]
+    n_discovery: Annotated[Count, N_DISCOVERY]
+    n_evaluation: Annotated[Count, N_EVALUATION]
+    split: Annotated[EvaluationSplit, SPLIT]
     seed: Count
-    dtype: Line
-    grid: list[Size]
-    metric: Line = "logit_difference"
-    answers: Literal["first", "whole"] = "first"
-    chat: bool = False
-    require_correct: bool = False
+    dtype: Annotated[Line, DTYPE]
+    grid: Annotated[list[Size], SIZES]
+    metric: Annotated[Line, METRIC] = "logit_difference"
+    answers: Annotated[Answers, ANSWERS] = "first"
+    chat: Annotated[bool, CHAT] = False
+    require_correct: Annotated[bool, REQUIRE_CORRECT] = False
     n_resamples: Size = 2000
     options: dict[Line, bool | int | float | Line] = {}
 

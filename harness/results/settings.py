@@ -5,16 +5,22 @@ from collections.abc import Mapping, Sequence
 
 from basisbench.errors import printable
 from basisbench.results.schema import Cell
+from basisbench.settings import settings_in
 from basisbench.writing import compact
 
-QUESTION = (
-    *("model", "split", "metric", "answers", "chat", "require_correct"),
-    *("n_discovery", "n_evaluation"),
-)
+
+def _shown(name: str) -> str:
+    """What a setting of a cell is called where settings are shown."""
+    return "sizes" if name == "grid" else name
+
+
+TOLD = {name: said for name, said in settings_in(Cell).items() if said.tells}
+QUESTION = tuple(name for name, said in TOLD.items() if said.tells == "question")
 """Settings that say which pairs were asked and how answers were scored: only rows that share them are compared."""
-CONDITIONS = ("model_hash", "ablation", "positions", "rank", "error", "dtype", "sizes")
+CONDITIONS = ("model_hash", *(_shown(name) for name, said in TOLD.items() if said.tells == "condition"))
 """Settings that bases are compared under, beside the method."""
-UNSAID = {"metric": "logit_difference", "answers": "first", "chat": "False", "require_correct": "False"}
+UNSAID = {name: str(Cell.model_fields[name].default) for name, said in TOLD.items() if said.unsaid}
+"""Values that go without saying."""
 CONTROL_METHODS = ("random", "delta", "activation")
 CONTROL_BASES = "rotated_"
 OF_ONE_TASK = ("scores_sha256",)
@@ -45,15 +51,16 @@ def identity_of(cell: Cell, model_hash: str) -> str:
 
 def varying(settings: Sequence[Mapping[str, str]]) -> list[str]:
     """Return the names of the settings that are not the same in all of `settings`."""
-    return [name for name in (*QUESTION, *CONDITIONS) if len({each[name] for each in settings}) > 1]
+    return [name for name in settings[0] if len({each[name] for each in settings}) > 1]
 
 
-def shared(settings: Sequence[Mapping[str, str]], seeds: Sequence[int]) -> str:
-    """Return, in a line, the settings that all of `settings` share and that do not go without saying."""
+def shared(settings: Sequence[Mapping[str, str]], seeds: Sequence[int] = ()) -> str:
+    """Return, in a line, the settings that all of `settings` share and that do not go without saying, and `seeds`."""
     differ = {*varying(settings), "model_hash"}
     same = {name: value for name, value in settings[0].items() if name not in differ and UNSAID.get(name) != value}
-    words = ", ".join(f"{name} {value}" for name, value in same.items())
-    return printable(f"{words}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}")
+    words = [f"{name} {value}" for name, value in same.items()]
+    words += [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"] if seeds else []
+    return printable(", ".join(words))
 
 
 def is_control(basis: str, method: str) -> bool:

@@ -10,15 +10,9 @@ from rich.text import Text
 
 from basisbench import writing
 from basisbench.results.schema import Interval, Result
+from basisbench.results.settings import settings_of, shared, varying
 from basisbench.values import Number
 
-# Settings beside task, basis and method that tell results apart.
-SETTINGS = (
-    *("model", "ablation", "positions", "rank", "error", "split", "metric", "answers", "chat", "require_correct"),
-    *("seed", "dtype", "n_evaluation"),
-)
-# Values that go without saying.
-UNSAID = {"metric": "logit_difference", "answers": "first", "chat": False, "require_correct": False}
 NUMERIC = ("nodes@0.8", "auc_f", "auc_c", "F(full)")
 # What a narrow terminal does without, first to last.
 EXPENDABLE = ("F(full)", "auc_c", "auc_f")
@@ -86,14 +80,17 @@ def result_detail(result: Result) -> RenderableType:
 
 def shared_settings(results: Sequence[Result]) -> str:
     """Return, in a line, the settings beside task, basis and method that all `results` share."""
-    varying = varying_settings(results)
-    shared = {name: getattr(results[0].cell, name) for name in SETTINGS if name not in varying}
-    return ", ".join(f"{name} {value}" for name, value in shared.items() if UNSAID.get(name) != value)
+    return shared([settings_in_words(result) for result in results])
 
 
 def varying_settings(results: Sequence[Result]) -> list[str]:
     """Return the settings beside task, basis and method in which `results` differ."""
-    return [name for name in SETTINGS if len({getattr(result.cell, name) for result in results}) > 1]
+    return varying([settings_in_words(result) for result in results])
+
+
+def settings_in_words(result: Result) -> dict[str, str]:
+    """Return what tells a result apart beside its task, basis and method."""
+    return settings_of(result.cell, result.environment.model_hash) | {"seed": str(result.cell.seed)}
 
 
 def flags(result: Result) -> list[str]:
@@ -109,7 +106,7 @@ def flags(result: Result) -> list[str]:
 
 def _comparison(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows, one a result, of every table that compares results."""
-    varying = varying_settings(results)
+    differ = varying_settings(results)
 
     def order(result: Result) -> tuple[str, float, str, str]:
         nodes = result.summary.nodes_at_08.value
@@ -121,7 +118,7 @@ def _comparison(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
             result.cell.task,
             result.cell.basis,
             result.cell.method,
-            *(str(getattr(result.cell, name)) for name in varying),
+            *(settings_in_words(result)[name] for name in differ),
             interval_text(result.summary.nodes_at_08, result.total_nodes),
             interval_text(result.summary.auc_f),
             interval_text(result.summary.auc_c),
@@ -130,7 +127,7 @@ def _comparison(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
         ]
         for result in sorted(results, key=order)
     ]
-    return ["task", "basis", "method", *varying, *NUMERIC, "flags"], rows
+    return ["task", "basis", "method", *differ, *NUMERIC, "flags"], rows
 
 
 def _summary(result: Result) -> Iterable[tuple[str, str]]:

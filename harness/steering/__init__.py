@@ -4,10 +4,11 @@ nodes = top_nodes(ranking, 50)
 curve = dose_response(model, prompts, basis, nodes, [-1, 0, 1, 2], outcomes=outcomes_of(model, prompts, task))
 """
 
+from basisbench.settings.steer import DOSES
 from basisbench.steering.board import Steerability, order, steerability
 from basisbench.steering.controls import Controls, activities, matched_controls
 from basisbench.steering.donors import constant_values, donor_values
-from basisbench.steering.dose import DOSES, DoseResponse, dose_response, dose_responses
+from basisbench.steering.dose import DoseResponse, dose_response, dose_responses
 from basisbench.steering.intervene import Bench, Condition, Multiply, Set, Steering, Transplant, Values, prepare, run
 from basisbench.steering.nodes import EVERYWHERE, Nodes, group_nodes, parse_nodes, top_nodes
 from basisbench.steering.outcomes import outcomes_of

@@ -29,7 +29,8 @@ from basisbench.measures.statistics import Band, Estimate, resampled
 from basisbench.models.adapter import Model
 from basisbench.progress import Progress, silent
 from basisbench.prompts.prompt_set import PromptSet
-from basisbench.steering.controls import DRAWS, KINDS, Controls, Kind, activities, has_others, matched_controls
+from basisbench.settings.steer import DRAWS, SIZES
+from basisbench.steering.controls import KINDS, Controls, Kind, activities, has_others, matched_controls
 from basisbench.steering.donors import constant_values, donor_values
 from basisbench.steering.dose import DoseResponse, dose_responses, effects
 from basisbench.steering.intervene import Multiply
@@ -38,7 +39,6 @@ from basisbench.steering.side_effects import donor_effect, side_effect
 from basisbench.steering.swap import SwapResult, difference_band, swap
 from basisbench.text.sample import TEXT, Sample
 
-SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 HEADLINE = -1.0
 HALF = 0.5
 KL_BUDGET = 0.1

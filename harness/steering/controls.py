@@ -24,12 +24,12 @@ from basisbench.errors import UserError, unknown_name
 from basisbench.models.adapter import Model
 from basisbench.models.recording import record
 from basisbench.prompts.prompt_set import PromptSet
+from basisbench.settings.steer import DRAWS
 from basisbench.steering.intervene import TOKENS_AT_ONCE
 from basisbench.steering.nodes import EVERYWHERE, Nodes
 
 Kind = Literal["active", "random"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-DRAWS = 5
 NEAREST = 10
 UNITS_AT_ONCE = 512
 TINY = 1e-12

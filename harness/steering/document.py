@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from basisbench.measures.metrics import Floats
 from basisbench.measures.statistics import Band, Estimate
 from basisbench.results.schema import Environment, Interval, PairCounts
+from basisbench.settings.steer import SteerConfig
 from basisbench.steering.board import Steerability
-from basisbench.steering.settings import SteerConfig
 from basisbench.values import Count, Line, Number, Numbers, Size
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]

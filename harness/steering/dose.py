@@ -24,11 +24,11 @@ from basisbench.models.adapter import Model
 from basisbench.progress import Progress, silent
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.prompts.scoring import log_probabilities, outcome
+from basisbench.settings.steer import DOSES
 from basisbench.steering.intervene import Condition, Multiply, Operation, prepare, run
 from basisbench.steering.nodes import Nodes
 from basisbench.steering.outcomes import Outcomes, probabilities
 
-DOSES = (-4.0, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 SMALLEST_GAP = 1e-6
 """Of the largest logit: below it F(clean) - F(corrupt) cannot be divided by."""
 

@@ -29,6 +29,7 @@ from basisbench.prompts.prompt_set import PromptSet
 from basisbench.prompts.selection import Filter, load_prompts
 from basisbench.results.files import describe_environment
 from basisbench.results.schema import PairCounts
+from basisbench.settings.steer import SteerConfig
 from basisbench.steering.board import SWAPS, Steerability, order, steerability
 from basisbench.steering.controls import KINDS, Controls, activities, has_others, matched_controls
 from basisbench.steering.document import (
@@ -50,7 +51,6 @@ from basisbench.steering.dose import dose_responses, effects
 from basisbench.steering.intervene import Multiply, Operation, Set
 from basisbench.steering.nodes import Nodes, group_nodes, parse_nodes, top_nodes
 from basisbench.steering.outcomes import Outcomes, outcomes_of
-from basisbench.steering.settings import SteerConfig
 from basisbench.steering.side_effects import donor_effect, side_effect
 from basisbench.steering.swap import difference_band, swap
 from basisbench.tasks.load import load_task
@@ -93,7 +93,7 @@ def steer(config: SteerConfig, *, say: Say = say_nothing, progress: Progress = s
             )
             for basis in bases
         }
-    prompts = load_prompts(task, config.split, config.pairs, config.seed, model, wanted, slot_names)
+    prompts = load_prompts(task, config.split, config.n_evaluation, config.seed, model, wanted, slot_names)
     say(f"{task.name}: {prompts.usage}")
     setting = Setting(
         config, model, task, prompts, outcomes_of(model, prompts, task), Sample.of(model, [TEXT]), progress

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from basisbench.settings.steer import SteerConfig
 from basisbench.steering.board import DONORS
-from basisbench.steering.settings import SteerConfig
 from basisbench.steering.side_effects import MOST_DONORS
 
 TEXT_COST = 100
@@ -20,9 +20,9 @@ class Phases:
         doses = len(config.multipliers if config.values is None else config.values)
         sizes = len(config.sizes) if config.board else 0
         every = 1 + 2 * config.draws
-        swaps = min(config.swaps or config.pairs**2, config.pairs**2) * (1 + config.draws)
+        swaps = min(config.swaps or config.n_evaluation**2, config.n_evaluation**2) * (1 + config.draws)
         text = doses + MOST_DONORS * config.swap + sizes * (1 + DONORS)
-        steered = (doses + sizes) * every * config.pairs
+        steered = (doses + sizes) * every * config.n_evaluation
         self.total = len(config.bases) * (steered + TEXT_COST * text + swaps * (config.swap + sizes))
         self.costs = {
             "steering": steered / (1 + config.board),

@@ -19,7 +19,6 @@ from basisbench.circuits.ablation import check_ablation
 from basisbench.circuits.ranking import Ranking, rank_nodes
 from basisbench.errors import UserError
 from basisbench.grid.cells import Pairs, compute_cell, content_hash
-from basisbench.grid.config import CellConfig
 from basisbench.measures.metrics import scoring_metric
 from basisbench.models.adapter import Model
 from basisbench.models.loading import load_model
@@ -27,27 +26,16 @@ from basisbench.progress import Progress, say_nothing, silent
 from basisbench.prompts.prompt_set import PromptSet, Scoring
 from basisbench.prompts.selection import Filter, load_prompts
 from basisbench.results.schema import Cell, Result
-from basisbench.settings import Name, make_settings
+from basisbench.settings import make_settings
 from basisbench.submissions.ranking import is_pooled, scores_of
 from basisbench.submissions.scores_file import METHOD, About, Floats, SubmittedScores
+from basisbench.submissions.settings import EvaluateConfig
 from basisbench.tasks.load import load_task
 from basisbench.tasks.task import Task
-from basisbench.values import Count, ErrorTreatment, Size, Split
+from basisbench.values import Split
 
 FROM_FILE = ("model", "task", "basis", "n_discovery", "seed")
 """Settings that a scores file can bring along."""
-
-
-class EvaluateConfig(CellConfig):
-    """One cell whose scores are given: what `basisbench.grid.config.RunConfig` asks of many."""
-
-    model: Name
-    task: Name
-    basis: Name
-    ablation: Name = "mean"
-    error: ErrorTreatment = "score"
-    seed: Count = 0
-    n_resamples: Size = 2000
 
 
 def settled(options: Mapping[str, Any], scores: SubmittedScores | None = None) -> EvaluateConfig:

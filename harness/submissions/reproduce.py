@@ -22,8 +22,9 @@ from basisbench.results.schema import Cell, Result
 from basisbench.settings import make_settings
 from basisbench.submissions.compare import Reproduction, compare
 from basisbench.submissions.document import read_document
-from basisbench.submissions.evaluate_scores import EvaluateConfig, evaluate_scores, prepare, refuse_code
+from basisbench.submissions.evaluate_scores import evaluate_scores, prepare, refuse_code
 from basisbench.submissions.scores_file import METHOD, About, SubmittedScores
+from basisbench.submissions.settings import EvaluateConfig
 
 SAME = (
     *("positions", "rank", "split", "metric", "answers", "chat", "require_correct"),

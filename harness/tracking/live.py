@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from basisbench.progress import Say
+from basisbench.settings.wandb import WandbSettings
 from basisbench.tracking.contents import Contents, Json
 from basisbench.tracking.guard import Guard, one_line
-from basisbench.tracking.settings import Target, WandbSettings, chosen_mode, find_target
+from basisbench.tracking.settings import Target, chosen_mode, find_target
 
 if TYPE_CHECKING:
     from basisbench.tracking.runs import Run

@@ -5,34 +5,17 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from basisbench.cache import write_atomically
 from basisbench.errors import UserError, first_fault
 from basisbench.progress import Say
+from basisbench.settings.wandb import PLACE, Mode, Place, WandbSettings
 
-Mode = Literal["auto", "online", "offline", "disabled"]
-# The characters that W&B refuses in a project's name, and control characters.
-Place = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f/\\#?%:]{1,128}$")]
 PROJECT = "basisbench"
 NOTE = "basisbench.json"
-
-
-class WandbSettings(BaseModel):
-    """Mode, project and entity of W&B.
-
-    `auto` does what ``WANDB_MODE`` says, and without it is online where there are credentials, else offline. The
-    project is by default ``WANDB_PROJECT``, else the one that the folder was logged to before, else "basisbench";
-    the entity ``WANDB_ENTITY``, else the account's own.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    mode: Mode = "auto"
-    project: Place | None = None
-    entity: Place | None = None
 
 
 class Note(BaseModel):
@@ -88,7 +71,7 @@ def find_target(settings: WandbSettings, folder: Path, online: bool) -> tuple[Ta
     except ValidationError as error:
         place = first_fault(error).place
         value = project if place == "project" else entity
-        raise UserError(f"W&B {place} {value!r}: valid: 128 characters but / \\ # ? % :") from error
+        raise UserError(f"W&B {place} {value!r}: valid: {PLACE}") from error
     if note != before:
         write_atomically(home / NOTE, note.model_dump_json().encode() + b"\n")
     else:

@@ -15,11 +15,12 @@ from basisbench.leaderboard.cells import find_results
 from basisbench.progress import Say
 from basisbench.results.files import read_result
 from basisbench.results.schema import Result
+from basisbench.settings.wandb import WandbSettings
 from basisbench.tracking import runs
 from basisbench.tracking.board import board_contents
 from basisbench.tracking.contents import cell_contents, run_id
 from basisbench.tracking.guard import one_line
-from basisbench.tracking.settings import Target, WandbSettings, chosen_mode, find_target
+from basisbench.tracking.settings import Target, chosen_mode, find_target
 from basisbench.tracking.tracker import tell
 from basisbench.tracking.uploads import Uploads
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 from basisbench.errors import UserError
 from basisbench.progress import Say
 from basisbench.results.schema import Result
+from basisbench.settings.wandb import WandbSettings
 from basisbench.tracking.board import board_contents, headline_of
 from basisbench.tracking.contents import Contents, cell_contents
 from basisbench.tracking.guard import Guard
 from basisbench.tracking.live import LiveRun, start_live
-from basisbench.tracking.settings import Target, WandbSettings, chosen_mode, find_target
+from basisbench.tracking.settings import Target, chosen_mode, find_target
 
 if TYPE_CHECKING:
     from basisbench.tracking.uploads import Uploads

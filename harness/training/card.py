@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from basisbench.cache import write_atomically
+from basisbench.settings.train import TrainConfig
 from basisbench.text.documents import SOURCES
 from basisbench.training.contexts import Contexts
 from basisbench.training.dictionaries import Stack
 from basisbench.training.evaluate import HELD_OUT_ROWS, LOSS_ROWS, Quality
-from basisbench.training.settings import TrainConfig
 from basisbench.writing import markdown_table
 
 PACKAGES = ("basisbench", "torch", "transformers", "transformer-lens", "sae-lens")

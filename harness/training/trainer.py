@@ -25,13 +25,13 @@ from basisbench.models.loading import load_model
 from basisbench.models.names import resolve_model
 from basisbench.models.sites import Site, SiteKind
 from basisbench.progress import Say
+from basisbench.settings.train import TrainConfig
 from basisbench.tracking.live import start_live
 from basisbench.training.card import write_card
 from basisbench.training.checkpoint import load_checkpoint, save_checkpoint
 from basisbench.training.contexts import Contexts, make_contexts
 from basisbench.training.dictionaries import Moments, Stack
 from basisbench.training.evaluate import HELD_OUT_ROWS, READS, evaluate, mlp_activations
-from basisbench.training.settings import TrainConfig
 
 BATCHES_FOR_MOMENTS = 8
 SECONDS_A_LINE = 15.0
@@ -104,7 +104,7 @@ def _trained(work: Path, config: TrainConfig, model: Model, contexts: Contexts, 
         rows = contexts.batch(step, config.rows, config.seed).to(model.device)
         return mlp_activations(model, rows, ["mlp_out", *(READS[kind] for kind in config.kinds)])
 
-    half = torch.autocast(model.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+    half = torch.autocast(model.device.type, torch.bfloat16, enabled=config.dtype == "bfloat16")
     with half:
         stacks = _stacks(config, model, read)
     adam = torch.optim.Adam([p for stack in stacks for p in stack.parameters()], lr=config.lr, fused=True)

@@ -17,8 +17,8 @@ from basisbench.bases.packing import Dictionary, Kind, from_int8, to_int8
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site, SiteKind
+from basisbench.settings.train import TrainConfig
 from basisbench.training import pack
-from basisbench.training.settings import TrainConfig
 from basisbench.training.trainer import train
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from basisbench.checks.baseline import Baseline, BaselineConfig, baseline_markdown, measure_baseline, measure_task
+from basisbench.checks.baseline import Baseline, baseline_markdown, measure_baseline, measure_task
 from basisbench.cli import app
 from basisbench.errors import UserError
 from basisbench.grid.config import RunConfig, make_config
 from basisbench.models.adapter import Model
+from basisbench.settings.check import BaselineConfig
 from basisbench.tasks.load import load_task, tasks_at_hand
 from toys.models import one_line, pair_rows, write_task
 
@@ -33,7 +34,7 @@ def test_the_numbers_are_those_of_passes_by_hand(tiny: Callable[[str], Model], t
     model = tiny("llama")
     rows = pair_rows(30, (5, 4))
     folder = write_task(tmp_path / "words", discovery=pair_rows(3, seed=5), evaluation=rows)
-    row = measure_task(load_task(str(folder)), BaselineConfig(n=30), model)
+    row = measure_task(load_task(str(folder)), BaselineConfig(n_evaluation=30), model)
     differences = []
     for pair in rows:
         logits = logits_after(model, str(pair["clean"]))
@@ -59,7 +60,7 @@ def test_what_the_model_always_gets_right_it_can_do(tiny: Callable[[str], Model]
         order = logits_after(model, str(pair["clean"]))[3:].argsort() + 3
         rows.append({**pair, "answer": f" w{int(order[-1])}", "foil": f" w{int(order[0])}"})
     folder = write_task(tmp_path / "easy", discovery=rows[:2], evaluation=rows[2:])
-    row = measure_task(load_task(str(folder)), BaselineConfig(n=22), model)
+    row = measure_task(load_task(str(folder)), BaselineConfig(n_evaluation=22), model)
     assert row.can
     assert row.candidate_accuracy.value == pytest.approx(1)
 
@@ -83,7 +84,16 @@ def test_a_task_without_pairs_is_listed_and_the_others_go_on(tiny: Callable[[str
 def test_the_command_writes_what_it_shows(
     tiny_folder: Path, task_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--model", str(tiny_folder), "--tasks", str(task_folder), "--n", "4", "--out", str(tmp_path / "out")]
+    options = [
+        "--model",
+        str(tiny_folder),
+        "--tasks",
+        str(task_folder),
+        "--n-evaluation",
+        "4",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     app(["baseline", *options], standalone_mode=False)
     assert "words" in capsys.readouterr().out
     report = Baseline.model_validate_json((tmp_path / "out" / "baseline.json").read_bytes())
@@ -97,4 +107,4 @@ def test_the_board_is_what_the_embedded_model_can_do() -> None:
     board = make_config({}, RESULTS.parent / "boards" / "embedded.yaml")
     assert isinstance(board, RunConfig)
     assert board.tasks == [row.task for row in report.tasks if row.can]
-    assert json.loads((RESULTS / "baseline" / "baseline.json").read_text())["config"]["n"] == 200
+    assert json.loads((RESULTS / "baseline" / "baseline.json").read_text())["config"]["n_evaluation"] == 200

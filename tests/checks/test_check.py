@@ -617,5 +617,7 @@ def test_the_command(tiny: Make, tiny_folder: Path, tmp_path: Path) -> None:
     assert "broken layer 0: explains mlp_out[0] worse than its mean does" in output
     assert "must not be used as it is" in output
     assert run("mlp_out", *on, "--layers", "7") == (2, "basis 'mlp_out' has no units in layer 7: valid: 0 to 2")
-    assert run("mlp_out", *on, "--layers", "a")[1] == "layers 'a' are no numbers: valid: for instance 0,5"
-    assert run("mlp_out", *on[:-1], str(tmp_path / "no.txt"))[1].startswith("cannot read text")
+    assert run("mlp_out", *on, "--layers", "a")[1].startswith("setting layers: Input should be a valid integer")
+    assert run("mlp_out", *on[:-1], str(tmp_path / "no.txt"))[1].startswith(
+        f"unknown text '{tmp_path / 'no.txt'}': valid: "
+    )

@@ -555,7 +555,7 @@ def run(*arguments: object) -> tuple[int, str]:
 
 
 def test_the_command(tiny_folder: Path, task_folder: Path, tmp_path: Path) -> None:
-    on = ("--model", tiny_folder, "--device", "cpu", "--n", 10, "--seeds", 2)
+    on = ("--model", tiny_folder, "--device", "cpu", "--n-rows", 10, "--n-seeds", 2)
     status, output = run(task_folder, *on)
     assert (status, "task 'words' keeps the contract on" in output) == (0, True)
     assert "tiny-llama' (10 rows a split, 2 seeds): 9 ok, 2 warning" in output
@@ -569,9 +569,9 @@ def test_the_command(tiny_folder: Path, task_folder: Path, tmp_path: Path) -> No
 
 def test_wrong_arguments_are_named_in_a_line(tmp_path: Path) -> None:
     assert run("sva/simpel")[1].startswith("unknown task 'sva/simpel': did you mean 'sva/simple'?")
-    assert run("sva/simple", "--seeds", 0) == (
+    assert run("sva/simple", "--n-seeds", 0) == (
         2,
-        "setting seeds: Input should be greater than or equal to 1, got 0",
+        "setting n_seeds: Input should be greater than or equal to 1, got '0'",
     )
     assert run(tmp_path / "none.yaml")[1].startswith("cannot read")
     (tmp_path / "empty").mkdir()

@@ -617,8 +617,8 @@ def test_the_command_prints_evidence_and_writes_it(
 ) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text(TEXTS[2][1])
-    options = ["--model", tiny_folder, "--text", tmp_path / "texts", "--tasks", task_folders[0]]
-    status, printed, _ = run_cli("read", "2:7,0:3", *options, "--json", tmp_path / "out.json", "--sign", "-")
+    options = ["--model", tiny_folder, "--text", tmp_path / "texts", "--serves", task_folders[0]]
+    status, printed, _ = run_cli("read", "2:7,0:3", *options, "--out", tmp_path / "out.json", "--sign", "-")
     assert status == 0
     written = json.loads((tmp_path / "out.json").read_text())
     assert list(written) == ["2:7", "0:3"]
@@ -635,7 +635,7 @@ def test_the_command_prints_evidence_and_writes_it(
         assert repr(known["promotes"][0]["token"]) in printed
     assert lines[-1] == f"evidence: {tmp_path / 'out.json'}"
     assert all(line.isprintable() for line in lines)
-    _, fewer, _ = run_cli("read", "2:7", "--model", tiny_folder, "--text", tmp_path / "texts", "--tokens", 20)
+    _, fewer, _ = run_cli("read", "2:7", "--model", tiny_folder, "--text", tmp_path / "texts", "--text-tokens", 20)
     assert "serves" not in fewer
 
 
@@ -652,10 +652,10 @@ def test_the_command_refuses_in_one_line(
     text = ("--text", tmp_path)
     for wrong in ("12", "a:3", "1:2,", "1:-2", ""):
         assert "is no unit: valid: layer:unit, separated by commas" in refusal(wrong)
-    assert refusal("1:2", "--sign", "up") == "sign 'up' is unknown: valid: + or -"
+    assert refusal("1:2", "--sign", "up") == "setting sign: Input should be '+' or '-', got 'up'"
     assert "dtype" in refusal("1:2", "--dtype", "int4")
     assert refusal("9:2", *model, *text) == "no layer 9 in basis 'neurons': valid: 0 to 2"
     assert refusal("1:99", *model, *text) == "no unit 99 in layer 1 of 'neurons': valid: 0 to 39"
     assert "unknown text 'nonsense'" in refusal("1:2", *model, "--text", "nonsense")
     assert "unknown basis 'neuron'" in refusal("1:2", *model, *text, "--basis", "neuron")
-    assert "unknown task 'sva'" in refusal("1:2", *model, *text, "--tasks", "sva")
+    assert "unknown task 'sva'" in refusal("1:2", *model, *text, "--serves", "sva")

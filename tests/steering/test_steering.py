@@ -432,7 +432,7 @@ def test_the_command_leaves_a_document_tables_and_figures(
     run_cli: Callable[..., tuple[int, str, str]], tiny_folder: Path, task_folder: Path, tmp_path: Path
 ) -> None:
     options = ["--model", tiny_folder, "--task", task_folder, "--bases", "neurons,mlp_out", "--nodes", 5,
-               "--multipliers", "-1,1,2", "--swap", "--board", "--sizes", "1,3", "--draws", 2, "--pairs", 6,
+               "--multipliers", "-1,1,2", "--swap", "--board", "--sizes", "1,3", "--draws", 2, "--n-evaluation", 6,
                "--n-discovery", 6, "--method", "atp", "--out", "there"]  # fmt: skip
     status, printed, errors = run_cli(*options)
     assert status == 0, errors
@@ -485,7 +485,7 @@ def test_wrong_options_are_refused_in_one_line(
     tiny_folder: Path,
     task_folder: Path,
 ) -> None:
-    status, printed, errors = run_cli("--model", tiny_folder, "--task", task_folder, "--pairs", 4, *options)
+    status, printed, errors = run_cli("--model", tiny_folder, "--task", task_folder, "--n-evaluation", 4, *options)
     assert (status, printed) == (2, "")
     assert errors.splitlines()[-1].startswith("basisbench: ")
     assert words in errors.splitlines()[-1]

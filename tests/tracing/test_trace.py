@@ -21,6 +21,7 @@ from basisbench.errors import UserError
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
 from basisbench.prompts.scoring import objective
+from basisbench.settings.trace import TraceConfig
 from basisbench.tracing import Edges, Graph, Node, logit_difference, trace_graph
 from basisbench.tracing.asking import CENTRED_LOGIT, ask
 from basisbench.tracing.document import TraceDocument, read_trace
@@ -29,7 +30,7 @@ from basisbench.tracing.groups import cluster_nodes, distances, silhouette_width
 from basisbench.tracing.influence import influence
 from basisbench.tracing.prune import explained
 from basisbench.tracing.shares import profiles, prompt_scores, unit_shares
-from basisbench.tracing.trace import TraceConfig, trace
+from basisbench.tracing.trace import trace
 from toys.edges import named_basis
 from toys.models import one_line, pair_rows, prompt_set, random_hf
 
@@ -272,7 +273,7 @@ def of_prompt(tiny_folder: Path) -> TraceDocument:
 
 @pytest.fixture(scope="module")
 def of_task(tiny_folder: Path, task_folder: Path) -> TraceDocument:
-    return trace(config(tiny_folder, task=str(task_folder), pairs=6, nodes=40))
+    return trace(config(tiny_folder, task=str(task_folder), n_discovery=6, nodes=40))
 
 
 def test_a_prompt_is_traced(of_prompt: TraceDocument, tiny: Make) -> None:

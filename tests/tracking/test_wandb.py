@@ -33,11 +33,12 @@ from basisbench.grid.config import RunConfig, make_config
 from basisbench.leaderboard import build_leaderboard
 from basisbench.results.files import read_arrays, read_results
 from basisbench.results.schema import Result
+from basisbench.settings.train import TrainConfig
+from basisbench.settings.wandb import WandbSettings
 from basisbench.tracking import live, runs, tracker
 from basisbench.tracking.board import headline_of
-from basisbench.tracking.settings import WandbSettings, chosen_mode
+from basisbench.tracking.settings import chosen_mode
 from basisbench.tracking.sync import sync
-from basisbench.training.settings import TrainConfig
 from basisbench.training.trainer import train
 from toys.results import write_toys
 
@@ -352,14 +353,14 @@ def test_bad_files_are_named_and_the_rest_is_recorded(tmp_path: Path) -> None:
 def test_the_command_says_what_it_did_and_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_toys(tmp_path / "runs", CELLS[:1])
     monkeypatch.chdir(tmp_path)
-    done = typer.testing.CliRunner().invoke(app, ["sync", "--wandb", "offline", "--project", "p"])
+    done = typer.testing.CliRunner().invoke(app, ["sync", "--wandb", "offline", "--wandb-project", "p"])
     assert done.exit_code == 0, done.output
     assert "runs: 2 recorded, 0 uploaded, 2 to be uploaded" in done.output
     assert "basisbench sync runs --wandb online" in done.output
     for asked, reason in (
         (["sync", "absent"], "no folder absent"),
-        (["sync", "--wandb", "always"], "'auto', 'online', 'offline' or 'disabled'"),
-        (["sync", "--project", "a/b"], "project"),
+        (["sync", "--wandb", "always"], "'auto', 'online' or 'offline', got 'always'"),
+        (["sync", "--wandb-project", "a/b"], "setting wandb_project"),
         (["sync", "--wandb", "disabled"], "disabled"),
         (["sync", "."], "nothing to sync"),
     ):
@@ -615,7 +616,7 @@ def test_training_logs_its_loss(tiny_folder: Path, tmp_path: Path) -> None:
         (tmp_path / "text" / f"{i:02}.txt").write_text(" ".join(f"w{3 + (i * j) % 40}" for j in range(100)))
     config = TrainConfig.model_validate(
         {"model": str(tiny_folder), "kinds": "sae", "width": 8, "k": 2, "tokens": 300, "batch": 64, "context": 16}
-        | {"text": str(tmp_path / "text"), "out": tmp_path / "out", "precision": "float32"}
+        | {"text": str(tmp_path / "text"), "out": tmp_path / "out", "dtype": "float32"}
         | {"wandb": "offline", "wandb_project": "dictionaries"}
     )
     train(config, silent)

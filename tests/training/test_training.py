@@ -22,12 +22,12 @@ from basisbench.errors import UserError
 from basisbench.models.adapter import Model
 from basisbench.models.names import fingerprint
 from basisbench.models.sites import Site
+from basisbench.settings.train import TrainConfig
 from basisbench.text import documents as text
 from basisbench.training import checkpoint, contexts, trainer
 from basisbench.training.card import command
 from basisbench.training.dictionaries import Moments, Stack
 from basisbench.training.evaluate import evaluate, mlp_activations
-from basisbench.training.settings import TrainConfig
 from basisbench.training.trainer import train
 
 KINDS: tuple[Kind, ...] = ("sae", "transcoder")
@@ -63,7 +63,7 @@ def config(tiny_folder: Path, words: Path, tmp_path: Path) -> TrainConfig:
         batch=64,
         context=16,
         text=[str(words)],
-        precision="float32",
+        dtype="float32",
         dead_after=500,
         checkpoint_every=7,
         out=tmp_path / "out",

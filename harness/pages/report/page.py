@@ -25,13 +25,13 @@ from basisbench.pages.report.columns import cell_record, encode_columns
 from basisbench.pages.report.rows import board_record
 from basisbench.results.files import read_result
 from basisbench.results.schema import Result
-from basisbench.results.tables import SETTINGS
+from basisbench.results.settings import TOLD
 
 # In this order: each uses what stands before it, and page.js starts the page.
 SCRIPTS = ("data.js", "controls.js", "chart.js", "detail.js", "board.js", "page.js")
 DARK_PAPER = "#1a1d21"  # of page.css
 LEAST_CONTRAST = 3.5  # WCAG 2.1, 1.4.11 asks 3:1 of graphics
-DETAILS = (*SETTINGS, "n_discovery", "n_resamples")
+DETAILS = (*(name for name in TOLD if name != "grid"), "seed", "n_resamples")
 
 
 def read_board_results(board: Leaderboard, folders: Sequence[Path]) -> list[Result]:
