@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from basisbench.results.tables import markdown_table, results_table
     from basisbench.tasks.load import load_task
 
+    __version__: str
+
 _HOMES = {
     "Basis": "basisbench.bases.basis",
     "LinearBasis": "basisbench.bases.basis",
@@ -70,6 +72,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("basisbench")
     if name not in _HOMES:
         raise AttributeError(f"module 'basisbench' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import basisbench
 from basisbench.errors import UserError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 USAGE_ERROR: Any = typer.BadParameter.__bases__[0]  # typer does not export it by name
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"basisbench {basisbench.__version__}")
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=True)
-def _basisbench(context: typer.Context) -> None:
+def _basisbench(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
     """In which basis are a language model's circuits sparsest? Curves of faithfulness against size."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
