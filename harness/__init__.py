@@ -10,7 +10,6 @@ Names are imported when first used, so that `import basisbench` is quick.
 """
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        return version("basisbench")
+        return importlib.import_module("importlib.metadata").version("basisbench")
     if name not in _HOMES:
         raise AttributeError(f"module 'basisbench' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -87,7 +87,7 @@ def _local(kind: Kind, option: str) -> Outline:
     widths: dict[int, int] = {}
     n_bytes = 0
     reads = writes = None
-    for source in find(option, torch.device("cpu")):
+    for source in find(option, torch.device("cpu")).sources:
         config, stated = source.config, source.config.get("metadata") or {}
         read, _ = stated_site(stated, "hook_name", source.where)
         write, _ = stated_site(stated, "hook_name_out" if kind == "transcoder" else "hook_name", source.where)

@@ -11,6 +11,7 @@ import typer
 
 from basisbench.cli.app import app
 from basisbench.cli.naming import naming
+from basisbench.cli.options import names_in
 
 
 def _names() -> list[str]:
@@ -45,17 +46,14 @@ def figures(
     """Draw results: every figure, or some, each with its numbers (PDF, SVG, PNG, CSV)."""
     from basisbench.figures import choose_style, compare, make_figures, read_folders
 
-    def names(text: str) -> list[str]:
-        return [name.strip() for name in text.split(",") if name.strip()]
-
     chosen = choose_style(style, width)
     reading = read_folders(folders or [Path("runs")])
     for problem in reading.problems:
         typer.echo(f"left out: {problem}", err=True)
-    kept = reading.only(names(tasks), names(bases), names(methods))
+    kept = reading.only(names_in(tasks), names_in(bases), names_in(methods))
     comparison = compare(kept.results, kept.ranking)
     command = shlex.join(["basisbench", *sys.argv[1:]])
-    report = make_figures(comparison, out, style=chosen, only=names(only), k=nodes, command=command)
+    report = make_figures(comparison, out, style=chosen, only=names_in(only), k=nodes, command=command)
     for path in report.written:
         typer.echo(f"{'numbers' if path.suffix == '.csv' else 'figure'}: {path}")
     for name, note in report.notes.items():

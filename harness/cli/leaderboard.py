@@ -9,6 +9,7 @@ import typer
 
 from basisbench.cli.app import app
 from basisbench.cli.naming import naming
+from basisbench.cli.options import names_in
 from basisbench.errors import UserError, unknown_name
 
 
@@ -48,7 +49,7 @@ def leaderboard(
             raise UserError(f"cannot tell the format of {out}: valid: {', '.join(SUFFIXES)}, or say --format")
         format = SUFFIXES[out.suffix]
 
-    chosen = [name.strip() for name in tasks.split(",") if name.strip()] if tasks is not None else None
+    chosen = names_in(tasks) if tasks is not None else None
     board = build_leaderboard(folders or [Path("runs")], by=by, tasks=chosen, method=method)
     if out and format:
         write_atomically(out, FORMATS[format](board).encode())

@@ -55,10 +55,16 @@ def takes(
         every = [*options, *(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own), last]
         if boards is not None:
             every.append(last.replace(name="board", annotation=BOARD))
-        run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]  # what typer makes options of
+        # what typer makes options of, and what docs/settings.md is made of
+        vars(run).update(__signature__=inspect.Signature(every), settings=kind)
         return run
 
     return give
+
+
+def names_in(line: str | None) -> list[str]:
+    """Return the names in a comma-separated line."""
+    return [name.strip() for name in (line or "").split(",") if name.strip()]
 
 
 def help_of(field: FieldInfo, setting: Setting) -> str:
@@ -81,7 +87,7 @@ def _parameter(name: str, field: FieldInfo, setting: Setting, alone: bool) -> in
 
 
 def _in_order(kind: type[BaseModel]) -> Iterator[tuple[str, Setting]]:
-    """The settings of a class, its own before those that it shares with others."""
+    """The settings of a class, its own before those that it shares with others; each must have its record."""
     said = settings_in(kind)
     names = dict.fromkeys(name for base in kind.__mro__ for name in inspect.get_annotations(base))
-    yield from ((name, said[name]) for name in names if name in said)
+    yield from ((name, said[name]) for name in names if name in kind.model_fields)

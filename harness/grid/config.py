@@ -133,7 +133,9 @@ class RunConfig(CellConfig, Logged):
     exclude: Annotated[list[Selector], Setting("Cells to leave out, names with * for patterns", option=False)] = []
     retry: Annotated[bool, Setting("Compute cells again that failed before")] = False
     keep_ranked: Annotated[
-        Size, Field(ge=LEAST_RANKED), Setting("Nodes of its ranking that a result keeps on disk")
+        Size,
+        Field(ge=LEAST_RANKED),
+        Setting("Nodes of its ranking that a result keeps on disk", valid=f"{LEAST_RANKED} or more"),
     ] = LARGEST
     keep_rounded: Annotated[bool, Setting("Round outcomes to 0.001 nats: results take less room")] = False
     out: Annotated[Path, Setting("Folder for results")] = Path("runs")

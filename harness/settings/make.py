@@ -46,7 +46,7 @@ def _wrong(kind: type[BaseModel], error: ValidationError) -> str:
         return fault.words
     name = str(place[0])
     said = settings_in(kind).get(name, Setting(""))
-    if first["type"] == "missing" and len(place) == 1:
+    if first["type"] == "missing" and len(place) == 1 and said.help:
         return f"which {name}? valid: {said.valid or said.help}"
     # of a list of objects, which one and its field; else the setting alone
     where = ".".join(fault.path[:3]) if len(place) > 2 and isinstance(place[1], int) else name

@@ -28,6 +28,7 @@ from basisbench.values import Count, Size
 MOST_NODES = 2_000
 DEFAULT_NODES = 200
 Part = Annotated[float, Field(gt=0, le=1)]
+PART = "above 0, at most 1"
 
 
 class TraceConfig(ModelConfig):
@@ -46,8 +47,8 @@ class TraceConfig(ModelConfig):
     basis: Annotated[Name, BASIS] = "neurons"
     method: Annotated[Name, replace(METHOD, valid="relp, atp; of a task any method")] = "relp"
     nodes: Annotated[Size | None, Setting("Trace so many units", default=str(DEFAULT_NODES))] = None
-    threshold: Annotated[Part | None, Setting("Trace units with this share of the metric, or more")] = None
-    keep: Annotated[Part, Setting("Share of influence that pruning leaves")] = 0.8
+    threshold: Annotated[Part | None, Setting("Trace units with this share of the metric, or more", valid=PART)] = None
+    keep: Annotated[Part, Setting("Share of influence that pruning leaves", valid=PART)] = 0.8
     n_discovery: Annotated[Size, replace(N_DISCOVERY, help="Discovery pairs of a task")] = 16
     seed: Annotated[Count, SEED] = 0
     require_correct: Annotated[bool, REQUIRE_CORRECT] = False

@@ -32,8 +32,8 @@ class TrainConfig(Logged):
     k: Annotated[Size, Setting("Latents that fire, on average")] = 32
     tokens: Annotated[Size, Setting("Tokens to train on")] = 2_000_000
     batch: Annotated[Size, Setting("Tokens of a step")] = 2048
-    context: Annotated[int, Field(ge=2), Setting("Tokens of a context")] = 128
-    lr: Annotated[float, Field(gt=0), Setting("Learning rate at its height")] = 3e-3
+    context: Annotated[int, Field(ge=2), Setting("Tokens of a context", valid="2 or more")] = 128
+    lr: Annotated[float, Field(gt=0), Setting("Learning rate at its height", valid="above 0")] = 3e-3
     dead_after: Annotated[Size, Setting("Tokens after which a silent latent is revived")] = 100_000
     auxiliary: Annotated[float, Field(ge=0), Setting("Weight of the loss that revives latents")] = 1 / 32
     text: Annotated[Names, TEXT] = Field(default=["sotu", "kjv", "austen", "wordnet", "python-doc", "postgresql-doc"])

@@ -19,5 +19,5 @@ class EvaluateConfig(CellConfig):
     basis: Annotated[Name, replace(BASIS, default=OF_FILE)]
     ablation: Annotated[Name, ABLATION] = "mean"
     error: Annotated[ErrorTreatment, ERROR] = "score"
-    seed: Annotated[Count, SEED] = 0
+    seed: Annotated[Count, replace(SEED, default=f"{OF_FILE}, else 0")] = 0
     n_resamples: Annotated[Size, Setting("Resamples of the pairs that intervals are of", option=False)] = 2000

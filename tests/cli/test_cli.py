@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,12 @@ def test_without_a_network_the_first_use_is_one_line(run_cli: Command, monkeypat
         ("run --model smolm2-135m", "unknown model 'smolm2-135m': did you mean 'smollm2-135m'?"),
         ("run --model no/such/folder", "unknown model"),
         ("run --rank best", "setting rank: Input should be 'abs' or 'signed', got 'best'"),
+        ("run --n-evaluatoin 3", "No such option: --n-evaluatoin (Possible options: --ablation, --n-evaluation)"),
+        ("read 1:2 --tokens 3", "No such option: --tokens (Possible options: --text-tokens)"),
+        ("read", "which units? valid: "),
+        ("check", "which basis? valid: a name, or path/to/file.py:Name"),
+        ("check-task", "which task? valid: a name, a folder or a .yaml file"),
+        ("run --wandb-project a/b", "setting wandb_project: "),
         ("list", "Missing argument 'what' (see 'basisbench list --help')"),
         (
             "list base",
@@ -215,6 +222,30 @@ def test_help_names_commands_and_options(run_cli: Command) -> None:
     for name in basisbench.RunConfig.model_fields.keys() - {"include", "exclude"}:  # these are of files
         assert f"--{name.replace('_', '-')} " in printed
     assert "--config" in printed
+
+
+def test_the_version_is_that_of_the_installed_package(run_cli: Command) -> None:
+    assert run_cli("--version") == (0, f"basisbench {version('basisbench')}\n", "")
+    assert basisbench.__version__ == version("basisbench")
+
+
+def test_a_switch_can_be_turned_off_over_a_file(run_cli: Command, small: list[object], tmp_path: Path) -> None:
+    (tmp_path / "grid.yaml").write_text("require_correct: true\nout: here\n")
+    assert run_cli("run", *small, "--config", "grid.yaml", "--no-require-correct")[0] == 0
+    (result,) = basisbench.read_results(tmp_path / "here")
+    assert not result.cell.require_correct
+
+
+def test_every_command_with_settings_reads_a_file(
+    run_cli: Command, tiny_folder: Path, task_folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "asked.yaml"
+    file.write_text(json.dumps({"model": str(tiny_folder), "tasks": str(task_folder), "n_evaluation": 5}))
+    assert run_cli("baseline", "--config", file, "--n-evaluation", 3, "--out", "there")[0] == 0
+    config = json.loads((tmp_path / "there" / "baseline.json").read_text())["config"]
+    assert (config["model"], config["n_evaluation"]) == (str(tiny_folder), 3)
+    file.write_text("n: 5\n")
+    assert refusal(run_cli, "baseline", "--config", file).startswith("unknown setting 'n': ")
 
 
 def test_show_prints_one_result(run_cli: Command, small: list[object], tmp_path: Path) -> None:
