@@ -5,69 +5,108 @@
 evaluation, perhaps heldout, heldout_templates) the dataset's, or a part such as train[:80%], or a file of the folder.
 ``columns`` says what clean, corrupt, answer, foil and, if wanted, case and candidates are:
 
-1. ``prompt`` is that column as it is; ``a.b`` is field b of column a; ``a[0]`` is the first element of a list.
+1. ``prompt`` is that column as it is; ``a.b`` is the column of that name or field b of column a; ``a[0]`` is the first
+   element of a list.
 2. ``choices.label[answerKey]`` takes the index, or the field's name, from another column, itself a path.
 3. With braces an entry is text with paths in it: ``" {choices.label[answerKey]}"``; ``{{`` is a brace.
 4. A path to a list gives as many texts (answers of which any will do, candidates): ``" {choices.label}"``.
 5. A YAML list of entries gives all of their texts: ``[" {subject}", " {object}"]``.
-6. Values are text or integers; null, empty, missing ones and indices out of range are refused with their row.
-7. ``where: {operator: "+"}`` keeps the rows with that value at a path; a list keeps those with one of its values.
-8. ``present: [counterfactual.prompt]`` keeps the rows with a value at each of these paths.
-9. A space that ends both prompts is moved to the front of the answers, where tokenizers want it.
-10. Rows that repeat, stand in an earlier split, or whose answer is the foil are left out and counted in a warning.
+6. ``{text: " is"}`` is that text in every row.
+7. Values are texts as they stand in the file (`basisbench.tasks.readers`): 02, null and True of a CSV are words. Of
+   typed data (parquet) they are texts, integers, true or false.
+8. ``where: {operator: "+"}`` keeps the rows with that value at a path; a list keeps those with one of its values.
+9. ``present: [counterfactual.prompt]`` keeps the rows with a value, neither null nor empty, at each of these paths.
+10. ``rows: data.examples`` says below which key of a JSON file its rows stand, ``rows: {discovery: train, ...}`` it for
+    each split. They are a list, or an object of rows by name, which has each name as the column ``key``.
+11. A space that ends both prompts is moved to the front of the answers, where tokenizers want it.
 
-The loading is that of `datasets`: data files only, no code from a dataset. A YAML file reaches no local file
-outside of its folder.
+Rows that make no pair (a value is null, empty, missing, an index out of range, the answer is the foil, ...), that
+repeat, or stand in an earlier split are left out and counted in a warning; where no row makes a pair, the first one's
+reason is an error. A YAML file reaches no local file outside of its folder, and no code of a dataset is run.
 """
 
-import logging
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from datasets import Dataset
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from basisbench.errors import UserError, unknown_name
 from basisbench.settings import make_settings
-from basisbench.tasks.data_files import PART, load_split
-from basisbench.tasks.given import draw, separate, warn
-from basisbench.tasks.mapping import MappingError, build, parse, parse_place, value_at
+from basisbench.tasks.data_files import PART, DataSplit, find_split
+from basisbench.tasks.given import Lot, Splits, draw
+from basisbench.tasks.mapping import (
+    Constant,
+    Entry,
+    MappingError,
+    Place,
+    Scalar,
+    build,
+    has_value,
+    is_there,
+    parse,
+    parse_place,
+    unknown,
+)
 from basisbench.tasks.pair import Pair, PairError
+from basisbench.tasks.readers import Row
 from basisbench.values import SPLITS, Line, Split
 
 ONE_TEXT = ("clean", "corrupt", "case")
-COLUMNS = (*ONE_TEXT, "answer", "foil", "candidates")
+FIELDS = {
+    "clean": "clean",
+    "corrupt": "corrupt",
+    "case": "case",
+    "answer": "answers",
+    "foil": "foils",
+    "candidates": "candidates",
+}
+"""The pair's field for each of ours."""
 OPTIONAL = ("case", "candidates")
-FIELD_OF = {"answer": "answers", "foil": "foils"}
-COLUMN_OF = {field: column for column, field in FIELD_OF.items()}
-
-log = logging.getLogger("basisbench")
 
 
-def _is_complete(columns: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+def _is_complete(columns: dict[str, Any]) -> dict[str, Any]:
     for name in columns:
-        if name not in COLUMNS:
-            raise PydanticCustomError("column", "{told}", {"told": str(unknown_name("column", name, COLUMNS))})
-    for name in COLUMNS:
+        if name not in FIELDS:
+            raise PydanticCustomError("column", "{told}", {"told": str(unknown_name("column", name, FIELDS))})
+    for name in FIELDS:
         if name not in columns and name not in OPTIONAL:
             raise PydanticCustomError("column", "{name} is missing", {"name": name})
     for name, entry in columns.items():
-        if name in ONE_TEXT and not isinstance(entry, str):
+        if name in ONE_TEXT and isinstance(entry, list):
             raise PydanticCustomError("column", "{name} must be one text", {"name": name})
-        for part in [entry] if isinstance(entry, str) else entry:
+        for part in _listed(entry):
             _parses(name, part)
     return columns
 
 
-def _parses(name: str, entry: str) -> None:
+def _parses(name: str, entry: Entry) -> None:
     try:
-        parse(entry)
+        _ = parse(entry) if isinstance(entry, str) else ()
     except MappingError as error:
         raise PydanticCustomError("path", "{name}: {told}", {"name": name, "told": str(error)}) from error
+
+
+def _with_constants(columns: object) -> object:
+    """Take ``{text: ...}`` for a constant, wherever an entry is."""
+    if not isinstance(columns, dict):
+        return columns
+    return {
+        name: [_constant(part) for part in entry] if isinstance(entry, list) else _constant(entry)
+        for name, entry in columns.items()
+    }
+
+
+def _constant(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    if list(value) != ["text"] or not isinstance(value["text"], str) or not value["text"]:
+        raise PydanticCustomError("constant", "a constant is a quoted text: valid: {valid}", {"valid": "{text: ' is'}"})
+    return Constant(value["text"])
 
 
 def _is_place(path: str) -> str:
@@ -85,9 +124,12 @@ def _has_both(splits: dict[Split, str]) -> dict[Split, str]:
     return splits
 
 
-_Scalar = str | int | float | bool
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 _Path = Annotated[Line, AfterValidator(_is_place)]
-_Entry = Annotated[str, StringConstraints(min_length=1)]
+_Entry = Annotated[str, StringConstraints(min_length=1)] | Constant
 _Several = Annotated[list[_Entry], Field(min_length=1)]
 
 
@@ -103,9 +145,16 @@ class TaskMapping(BaseModel):
     splits: Annotated[
         dict[Split, Annotated[Line, StringConstraints(pattern=rf"^{PART.pattern}$")]], AfterValidator(_has_both)
     ]
-    columns: Annotated[dict[str, _Entry | _Several], AfterValidator(_is_complete)]
-    where: dict[_Path, _Scalar | list[_Scalar]] = {}
+    rows: _Path | dict[Split, _Path] | None = None
+    columns: Annotated[dict[str, _Entry | _Several], BeforeValidator(_with_constants), AfterValidator(_is_complete)]
+    where: dict[_Path, Scalar | list[Scalar]] = {}
     present: list[_Path] = []
+
+    def places(self) -> list[Place]:
+        """Return every path that a row is asked for."""
+        entries = [part for entry in self.columns.values() for part in _listed(entry) if isinstance(part, str)]
+        written = [piece for entry in entries for piece in parse(entry) if isinstance(piece, Place)]
+        return [*written, *map(parse_place, (*self.where, *self.present))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +167,6 @@ class MappedTask:
 
     mapping: TaskMapping
     folder: Path | None
-    _read: dict[Split, list[Pair]] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -136,35 +184,48 @@ class MappedTask:
         return tuple(split for split in SPLITS if split in self.mapping.splits)
 
     def pairs(self, split: Split, n: int, seed: int) -> list[Pair]:
-        """Return up to `n` pairs of `split` in the order of `seed`; logs a warning if rows were left out.
+        """Return up to `n` pairs of `split` in the order of `seed`; what is left out is said once, in a warning.
 
-        Raises UserError for an unknown split, data that cannot be loaded, and rows that the mapping does not fit.
+        Raises UserError for an unknown split, data that cannot be loaded, and a mapping that no row fits.
         """
         if split not in self.splits:
             raise unknown_name("split", split, self.splits)
-        earlier = self.splits[: self.splits.index(split)]
-        pairs, report = separate(self._all(split), [pair for other in earlier for pair in self._all(other)])
+        pairs, report = self._given.read(split, self.splits[: self.splits.index(split)])
         if not pairs:
-            raise UserError(f"task '{self.name}', {split}: no row is left; give it rows that no earlier split has")
-        warn(self.name, split, report)
+            raise UserError(f"task '{self.name}', {split}: no pair is left; give it rows that no earlier split has")
+        self._given.say(split, report)
         return draw(pairs, n, seed)
 
-    def _all(self, split: Split) -> list[Pair]:
-        """The pairs of a split as the mapping makes them, read once."""
-        if split not in self._read:
-            base = self.folder or Path(os.environ.get("BASISBENCH_DATA", "."))
-            found = list(map_rows(self.mapping, split, self._load(self.mapping.splits[split], base)))
-            self._read[split] = [pair for pair in found if pair is not None]
-            if alike := found.count(None):
-                log.warning("%s, %s: left out %d rows whose answer is the foil", self.name, split, alike)
-        return self._read[split]
+    @cached_property
+    def _given(self) -> Splits:
+        return Splits(self.name, lambda split: self._data(split).files, self._lot)
 
-    def _load(self, split: str, base: Path) -> Dataset:
+    @cached_property
+    def _of_the_hub(self) -> dict[Split, DataSplit]:
+        """What the hub has said: it is asked once."""
+        return {}
+
+    def _data(self, split: Split) -> DataSplit:
+        if split in self._of_the_hub:
+            return self._of_the_hub[split]
+        base = self.folder or Path(os.environ.get("BASISBENCH_DATA", "."))
         try:
-            return load_split(self.mapping.source, self.mapping.config, split, base)
+            found = find_split(self.mapping.source, self.mapping.config, self.mapping.splits[split], base)
         except UserError as error:
             elsewhere = "" if self.folder else " (BASISBENCH_DATA may name another folder)"
             raise UserError(f"task '{self.name}': {error}{elsewhere}") from error
+        if found.of_the_hub:
+            self._of_the_hub[split] = found
+        return found
+
+    def _lot(self, split: Split) -> Lot:
+        mapping, data = self.mapping, self._data(split)
+        columns = {name for place in mapping.places() for names in place.columns() for name in names}
+        below = mapping.rows.get(split) if isinstance(mapping.rows, dict) else mapping.rows
+        try:
+            return map_rows(mapping, data.rows(columns, below))
+        except UserError as error:
+            raise UserError(f"task '{self.name}', {split}: {error}") from error
 
 
 def mapped_task(file: Path) -> MappedTask:
@@ -175,57 +236,66 @@ def mapped_task(file: Path) -> MappedTask:
         raise (error if str(file) in str(error) else UserError(f"{file}: {error}")) from error
 
 
-def map_rows(mapping: TaskMapping, split: Split, data: Dataset) -> Iterator[Pair | None]:
-    """Yield the pair of each row of a split, None if its answer is the foil; raises UserError naming row and column."""
-    where = f"task '{mapping.name}', {mapping.splits[split]} row"
-    entries = [part for entry in mapping.columns.values() for part in _several(entry)]
-    places = [piece for entry in entries for piece in parse(entry) if not isinstance(piece, str)]
-    places += [parse_place(path) for path in (*mapping.where, *mapping.present)]
-    needed = sorted({name for place in places for name in place.columns()})
-    for name in needed:
-        if name not in data.column_names:
-            raise UserError(f"{where} 1: {unknown_name('column', name, data.column_names)}")
-    for number, row in enumerate(data.select_columns(needed).to_list(), start=1):
-        column = "where"
+def map_rows(mapping: TaskMapping, rows: Iterator[Row]) -> Lot:
+    """Return what the rows of a split make.
+
+    Raises UserError where no row makes a pair: the first reason with its row, or the column that no row has.
+    """
+    pairs: list[Pair] = []
+    refused: list[str] = []
+    count = 0
+    seen: dict[str, None] = {}
+    for row in rows:
+        count += 1
+        seen |= dict.fromkeys(row.values)
         try:
-            if not _wanted(mapping, row):
-                continue
-            values: dict[str, str | list[str]] = {}
-            for column, entry in mapping.columns.items():
-                values[column] = build(entry, row)
-                if column in ONE_TEXT and not isinstance(values[column], str):
-                    raise MappingError(f"'{entry}' is a list: valid: text or an integer")
-            if set(_several(values["answer"])) & set(_several(values["foil"])):
-                yield None
-                continue
-            yield _pair(_space_moved(values))
-        except PairError as error:
-            raise UserError(f"{where} {number}: {COLUMN_OF.get(error.field, error.field)}: {error.reason}") from error
+            if _wanted(mapping, row.values):
+                pairs.append(_pair(mapping, row.values))
         except MappingError as error:
-            raise UserError(f"{where} {number}: {column}: {error}") from error
+            refused.append(f"{row.place}: {error}")
+    for place in mapping.places():
+        for names in place.columns():
+            if count and seen.keys().isdisjoint(names):
+                raise UserError(str(unknown(names, seen)))
+    if not pairs:
+        if refused:
+            raise UserError(refused[0] + (f" (and so on: {len(refused)} rows)" if len(refused) > 1 else ""))
+        raise UserError(f"no row is left of {count}: 'where' and 'present' keep none" if count else "there is no row")
+    return Lot(tuple(pairs), len(refused), *refused[:1])
 
 
-def _several(texts: str | list[str]) -> list[str]:
-    return [texts] if isinstance(texts, str) else texts
-
-
-def _wanted(mapping: TaskMapping, row: dict[str, Any]) -> bool:
-    """Whether a row has the values of `where` and those of `present`."""
-    for path, values in mapping.where.items():
-        if value_at(parse_place(path), row) not in (values if isinstance(values, list) else [values]):
+def _wanted(mapping: TaskMapping, row: Mapping[str, object]) -> bool:
+    """Whether a row has the values of `where` and those of `present`; raises MappingError."""
+    for path, wanted in mapping.where.items():
+        if not any(has_value(parse_place(path), row, value) for value in _listed(wanted)):
             return False
-    return all(value_at(parse_place(path), row) is not None for path in mapping.present)
+    return all(is_there(parse_place(path), row) for path in mapping.present)
 
 
-def _space_moved(values: dict[str, Any]) -> dict[str, Any]:
-    """The values with a space that ends both prompts at the front of every continuation instead."""
-    if not (values["clean"].endswith(" ") and values["corrupt"].endswith(" ")):
-        return values
-    moved: dict[str, Any] = {side: values[side][:-1] for side in ("clean", "corrupt")}
-    for side in ("answer", "foil", "candidates"):
-        moved[side] = [f" {text}" for text in _several(values.get(side, []))]
-    return values | moved
+def _pair(mapping: TaskMapping, row: Mapping[str, object]) -> Pair:
+    """The pair that a row makes; raises MappingError, which names the column, if it makes none."""
+    texts: dict[str, str | list[str]] = {}
+    for column, entry in mapping.columns.items():
+        try:
+            texts[column] = build(entry, row)
+        except MappingError as error:
+            raise MappingError(f"{column}: {error}") from error
+        if column in ONE_TEXT and not isinstance(texts[column], str):
+            raise MappingError(f"{column}: '{entry}' is a list: valid: text or an integer")
+    try:
+        return Pair(**{FIELDS[column]: text for column, text in _space_moved(texts).items()})  # type: ignore[arg-type]
+    except PairError as error:
+        column = next(column for column, name in FIELDS.items() if name == error.field)
+        raise MappingError(f"{column}: {error.reason}") from error
 
 
-def _pair(values: dict[str, Any]) -> Pair:
-    return Pair(**{FIELD_OF.get(column, column): value for column, value in values.items()})
+def _space_moved(texts: Mapping[str, str | list[str]]) -> Mapping[str, str | list[str]]:
+    """The texts with a space that ends both prompts at the front of every continuation instead."""
+    if not all(str(texts[side]).endswith(" ") for side in ("clean", "corrupt")):
+        return texts
+    after = [side for side in ("answer", "foil", "candidates") if side in texts]
+    return {
+        **texts,
+        **{side: str(texts[side])[:-1] for side in ("clean", "corrupt")},
+        **{side: [f" {text}" for text in _listed(texts[side])] for side in after},
+    }

@@ -81,9 +81,13 @@ def test_the_distribution_lists_every_package() -> None:
     assert set(SETUPTOOLS["packages"]) == packages
 
 
-@pytest.mark.parametrize(
-    "name", ["basisbench", "basisbench.results", "basisbench.settings", "basisbench.grid.config", "basisbench.cli"]
+LIGHT = (
+    *("basisbench", "basisbench.results", "basisbench.settings", "basisbench.tasks", "basisbench.grid.config"),
+    "basisbench.cli",
 )
+
+
+@pytest.mark.parametrize("name", LIGHT)
 def test_reading_results_and_settings_loads_nothing_heavy(name: str) -> None:
     heavy = ("torch", "transformers", "datasets", "transformer_lens", "sae_lens", "matplotlib", "wandb")
     code = f"import sys, {name}; print([name for name in {heavy!r} if name in sys.modules])"

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from basisbench.errors import UserError
-from basisbench.tasks.folder import FolderTask, folder_task, read_split
+from basisbench.tasks.folder import FolderTask, folder_task
 from basisbench.tasks.given import Report
 from basisbench.tasks.pair import Pair
 from basisbench.tasks.task import Task
@@ -104,7 +105,7 @@ def test_repeats_and_leaks_against_a_count_of_pairs_of_rows(
                 kept.append(record)
         before += files[split]
 
-        found, report = read_split(task.path, split)
+        found, report = task.read(split)
         assert report == Report(len(kept), duplicates, leaked)
         expected = [Pair(*record.values()) for record in kept]
         assert found == expected
@@ -139,7 +140,7 @@ def test_a_prompt_with_any_of_an_earlier_splits_answers_is_left_out(tmp_path: Pa
     both = GOOD | {"clean_answer": [" are", " have"]}
     again = [GOOD | {"clean_answer": [" have", " do"]}, GOOD | {"clean_answer": " do"}]
     task = folder_task(write(tmp_path / "mine", discovery=[both], evaluation=again))
-    assert read_split(task.path, "evaluation")[1] == Report(1, 0, 1)
+    assert task.read("evaluation")[1] == Report(1, 0, 1)
     assert [pair.answers for pair in task.pairs("evaluation", 9, 0)] == [(" do",)]
 
 
@@ -191,24 +192,24 @@ def test_missing_files_name_what_is_wanted(tmp_path: Path) -> None:
 
 def test_a_malformed_heldout_is_found_when_the_folder_is_opened(tmp_path: Path) -> None:
     folder = write(tmp_path, discovery=[GOOD], evaluation=[line("The dogs")], heldout=[{"clean_prefix": "x"}])
-    with pytest.raises(UserError, match=r"heldout\.jsonl line 1: patch_prefix is missing"):
+    with pytest.raises(UserError, match=r"heldout\.jsonl line 1: patch_prefix: is missing"):
         folder_task(folder)
 
 
 @pytest.mark.parametrize(
     ("bad", "told"),
     [
-        ({"patch_answer": 3}, "patch_answer: valid is a text or several, got 3"),
+        ({"patch_answer": {"a": 1}}, "patch_answer: valid is a text or several, got {'a': 1}"),
         ({"clean_prefix": ""}, "clean_prefix: valid is a text that is not empty, got ''"),
-        ({"clean_prefix": None}, "clean_prefix: valid is a text that is not empty, got None"),
-        ({"case": 1}, "case: valid is a text, got 1"),
+        ({"clean_prefix": None}, "clean_prefix: is missing"),
+        ({"case": [1]}, "case: valid is a text, got ['1']"),
         ({"patch_prefix": "The keys"}, "patch_prefix: must differ from the clean prompt, 'The keys'"),
         ({"patch_answer": " are"}, "patch_answer: ' are' is an answer too"),
         ({"patch_answer": [" is", " are"]}, "patch_answer: ' are' is an answer too"),
-        ({"patch_answer": [" is", 3]}, "patch_answer: valid is a text that is not empty, got 3"),
+        ({"patch_answer": [" is", None]}, "patch_answer: valid is a text that is not empty, got None"),
         ({"patch_answer": []}, "patch_answer: valid is a text or several, got []"),
         ({"patch_answer": [" is", ""]}, "patch_answer: valid is a text that is not empty, got ''"),
-        ({"candidates": 3}, "candidates: valid is a text or several, got 3"),
+        ({"candidates": {}}, "candidates: valid is a text or several, got {}"),
         ({"candidates": [" is", " was"]}, "candidates: the answer ' are' is not among them"),
         ({"clean_spans": 1}, "clean_spans: valid are several (name, start, end), got 1"),
         ({"clean_spans": {"noun": [4]}}, "clean_spans: valid is (name, start, end), a text and two integers, got ("),
@@ -231,14 +232,50 @@ def test_a_malformed_heldout_is_found_when_the_folder_is_opened(tmp_path: Path) 
     ],
 )
 def test_a_bad_field_is_named_with_its_line(tmp_path: Path, bad: dict[str, Any], told: str) -> None:
-    message = refusal(tmp_path, f"{json.dumps(GOOD)}\n\n{json.dumps(GOOD | bad)}\n")
+    message = refusal(tmp_path, f"\n\n{json.dumps(GOOD | bad)}\n")
     assert message.startswith(f"{tmp_path / 'discovery.jsonl'} line 3: {told}")
+
+
+def test_a_line_that_makes_no_pair_ends_nothing_and_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = [GOOD | {"patch_answer": " are"}, GOOD, {"clean_prefix": "x"}, line("The cats")]
+    task = folder_task(write(tmp_path / "mine", discovery=bad, evaluation=[line("The dogs")]))
+    for _ in range(3):
+        assert sorted(pair.clean for pair in task.pairs("discovery", 9, 0)) == ["The cats", "The keys"]
+    file = task.path / "discovery.jsonl"
+    assert [logged.getMessage() for logged in caplog.records] == [
+        f"mine, discovery: left out 2 rows that make no pair (the first: {file} line 1: patch_answer: ' are' is an "
+        "answer too: valid: texts that are wrong there); 2 pairs remain"
+    ]
+
+
+def test_numbers_and_null_are_what_stands_in_the_file(tmp_path: Path) -> None:
+    text = (
+        '{"clean_prefix": "1.50 - 1 =", "patch_prefix": "2 - 1 =", "clean_answer": 0.50, "patch_answer": [1, true],'
+        ' "case": null, "clean_spans": null}'
+    )
+    folder = write(tmp_path, evaluation=[line("The dogs")])
+    (folder / "discovery.jsonl").write_text(text)
+    assert folder_task(folder).pairs("discovery", 1, 0) == [Pair("1.50 - 1 =", "2 - 1 =", "0.50", ("1", "true"))]
+
+
+def test_a_file_that_has_changed_is_read_again_whatever_its_time(tmp_path: Path) -> None:
+    folder = write(tmp_path, discovery=[GOOD], evaluation=[line("The dogs")])
+    task, file = folder_task(folder), folder / "discovery.jsonl"
+    before = file.stat()
+    assert [pair.clean for pair in task.pairs("discovery", 9, 0)] == ["The keys"]
+    (folder / "other").write_text(file.read_text().replace("The keys", "The cats"))
+    (folder / "other").replace(file)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert [pair.clean for pair in task.pairs("discovery", 9, 0)] == ["The cats"]
 
 
 @pytest.mark.parametrize("field", GOOD)
 def test_a_missing_field_is_named_with_its_line(tmp_path: Path, field: str) -> None:
     record = {name: value for name, value in GOOD.items() if name != field}
-    assert refusal(tmp_path, json.dumps(record)).endswith(f"discovery.jsonl line 1: {field} is missing")
+    assert refusal(tmp_path, json.dumps(record)).endswith(f"discovery.jsonl line 1: {field}: is missing")
 
 
 @pytest.mark.parametrize(
@@ -246,9 +283,11 @@ def test_a_missing_field_is_named_with_its_line(tmp_path: Path, field: str) -> N
     [
         (b"", "discovery.jsonl is empty"),
         (b"\n \n", "discovery.jsonl is empty"),
-        (b"\n{'a': 1}", "discovery.jsonl line 2: invalid JSON"),
-        (b"[1]", "discovery.jsonl line 1: valid is an object with the fields"),
-        (b"{}\n{\xff}", "discovery.jsonl line 2: not UTF-8"),
+        (b"\n{'a': 1}", "discovery.jsonl line 2, column 2: Expecting property name enclosed in double quotes"),
+        (b"[1]", "discovery.jsonl line 1: clean_prefix: is missing"),
+        (b"{}\n{\xff}", "discovery.jsonl line 2: byte 0xff after '{' is not UTF-8; save the file as UTF-8"),
+        (b'{"a": 1, "a": 2}', "discovery.jsonl line 1: the key 'a' stands twice in one object"),
+        (b'{"a": ' + b"[" * 10**5, "discovery.jsonl line 1: lists or objects are nested too deep"),
     ],
 )
 def test_a_file_that_is_not_json_lines_is_named(tmp_path: Path, content: bytes, told: str) -> None:

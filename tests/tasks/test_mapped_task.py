@@ -18,7 +18,7 @@ from basisbench.errors import UserError
 from basisbench.shipped_tasks import presets
 from basisbench.tasks.load import load_task
 from basisbench.tasks.mapped import MappedTask, mapped_task
-from basisbench.tasks.mapping import MappingError, Place, build, parse, parse_place, value_at
+from basisbench.tasks.mapping import Constant, MappingError, build, has_value, is_there, parse, parse_place, value_at
 from basisbench.tasks.pair import Pair
 from basisbench.tasks.task import Task
 from basisbench.values import Split
@@ -80,12 +80,14 @@ def refusal(act: Callable[[], object]) -> str:
         ("prompt", ("prompt",)),
         ("a.b c.d", ("a", "b c", "d")),
         ("a[0].b[12]", ("a", 0, "b", 12)),
-        ("a[b]", ("a", Place("b", ("b",)))),
-        ("a[b.c[0]].d", ("a", Place("b.c[0]", ("b", "c", 0)), "d")),
+        ("a[b]", ("a", parse_place("b"))),
+        ("a[b.c[0]].d", ("a", parse_place("b.c[0]"), "d")),
     ],
 )
 def test_paths_are_parsed_into_steps(path: str, steps: tuple[object, ...]) -> None:
-    assert parse_place(path) == Place(path, steps)  # type: ignore[arg-type]
+    found = parse_place(path)
+    assert (found.text, found.steps) == (path, steps)
+    assert found.ends[-1] == len(path)
 
 
 @pytest.mark.parametrize("path", ["", ".a", "a.", "a..b", "a[", "a[b", "a[]", "a]b", "[0]", "a[0]b", "a[b]]"])
@@ -94,7 +96,7 @@ def test_what_is_no_path_is_refused(path: str) -> None:
         parse_place(path)
 
 
-@pytest.mark.parametrize("entry", ["{a", "a}", "{a!r}", "{a:>3}", "{}", "{a.}"])
+@pytest.mark.parametrize("entry", ["{a", "a}", "{a{b}}", "{}", "{a.}", "}{"])
 def test_what_is_no_text_is_refused(entry: str) -> None:
     with pytest.raises(MappingError):
         parse(entry)
@@ -106,6 +108,11 @@ RECORD: Record = {
     "which": {"at": 2, "name": "label"},
     "choices": {"label": ["A", "B", "C"], "text": ["one", "two", "three"]},
     "people": [{"name": "Ann"}, {"name": "Bob"}],
+    "odd: name!": "odd",
+    "a.b": "column",
+    "a": {"b": "hidden", "c": "field", "d.e": "inner", "d": {"f": "deep"}},
+    "answer[0]": "flat",
+    "a.at": 2,
 }
 
 
@@ -126,6 +133,17 @@ RECORD: Record = {
         (" {choices.label}/{key}", [" A/1", " B/1", " C/1"]),
         ([" {people[0].name}", " {people[1].name}"], [" Ann", " Bob"]),
         (["{choices.label}", "key"], ["A", "B", "C", "1"]),
+        (Constant(" {is}"), " {is}"),
+        ([Constant(" a"), " {key}"], [" a", " 1"]),
+        ("{odd: name!}", "odd"),
+        ("odd: name!", "odd"),
+        # a column's or a field's name may hold dots and brackets; the longest that is there is meant
+        ("a.b", "column"),
+        ("a.c", "field"),
+        ("<{a.d.e}>", "<inner>"),
+        ("a.d.f", "deep"),
+        ("answer[0]", "flat"),
+        ("choices.label[a.at]", "C"),
     ],
 )
 def test_entries_against_values_written_by_hand(entry: str | list[str], expected: str | list[str]) -> None:
@@ -147,7 +165,6 @@ def test_entries_against_values_written_by_hand(entry: str | list[str], expected
         (" {a}", {"a": ""}, "'a' is empty"),
         ("a", {"a": {"b": "c"}}, "'a' is a structure: valid: text or an integer"),
         ("a", {"a": 1.5}, "'a' is a number: valid: text or an integer"),
-        ("a", {"a": False}, "'a' is true or false: valid: text or an integer"),
         ("a", {"a": []}, "'a' is an empty list"),
         ("a", {"a": ["b", None]}, "'a' is null"),
         ("a", {"a": [["b"]]}, "'a' is a list: valid: text or an integer"),
@@ -161,8 +178,47 @@ def test_records_that_do_not_fit_are_told(entry: str, record: Record, told: str)
 
 
 def test_a_place_names_every_column_that_it_reads() -> None:
-    assert sorted(parse_place("a.b[c.d[e]].f").columns()) == ["a", "c", "e"]
+    assert list(parse_place("a.b[c.d[e]].f").columns()) == [
+        ("a.b[c.d[e]].f", "a.b[c.d[e]]", "a.b", "a"),
+        ("c.d[e]", "c.d", "c"),
+        ("e",),
+    ]
     assert value_at(parse_place("choices.label"), RECORD) == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "same"),
+    [
+        ("+", "+", True),
+        ("1", 1, True),
+        (1, "1", True),
+        (1, 1, True),
+        ("1.0", 1, True),
+        ("0.50", 0.5, True),
+        ("01", "1", False),
+        ("01", 1, True),
+        ("one", 1, False),
+        (True, 1, False),
+        ("True", 1, False),
+        (True, True, True),
+        ("True", True, True),
+        ("false", False, True),
+        (1, True, False),
+        (None, "None", False),
+        (None, 0, False),
+        ("", 0, False),
+        ([1], 1, False),
+    ],
+)
+def test_values_are_compared_as_what_was_asked_for(value: object, wanted: str | float, same: bool) -> None:
+    assert has_value(parse_place("a"), {"a": value}, wanted) == same
+    assert not has_value(parse_place("a.b"), {"a": {"c": value}}, wanted)
+
+
+def test_what_is_null_empty_or_missing_is_not_there() -> None:
+    row: Record = {"null": None, "empty": "", "zero": 0, "no": False, "list": [], "in": {"null": None}}
+    there = [path for path in [*row, "in.null", "in.none", "none", "list[0]"] if is_there(parse_place(path), row)]
+    assert there == ["zero", "no", "list", "in"]
 
 
 # The task
@@ -221,7 +277,8 @@ def test_rows_are_chosen_by_value_and_by_presence(tmp_path: Path) -> None:
     task = make(tmp_path, records, where=where, present=["other.prompt"])
     assert sorted(prompts(task)) == ["a", "f"]
     lines(tmp_path / "data" / "validation.jsonl", [row("x", sign="-", digits=1)])
-    assert "evaluation: no row is left" in refusal(lambda: task.pairs("evaluation", 1, 0))
+    message = refusal(lambda: task.pairs("evaluation", 1, 0))
+    assert message == "task 'mine/task', evaluation: no row is left of 1: 'where' and 'present' keep none"
 
 
 def test_rows_are_a_prefix_of_the_order_of_the_seed(tmp_path: Path) -> None:
@@ -247,10 +304,12 @@ def test_repeats_leaks_and_foils_that_answer_are_left_out_and_counted(
     assert sorted(prompts(task)) == ["a", "b"]
     found = task.pairs("evaluation", 9, 0)
     assert sorted((pair.clean, *pair.answers) for pair in found) == [("a", " do"), ("c", " are"), ("d", " are")]
-    assert [(logged.name, logged.levelno) for logged in caplog.records] == [("basisbench", logging.WARNING)] * 3
+    assert task.pairs("discovery", 9, 1)
+    assert [(logged.name, logged.levelno) for logged in caplog.records] == [("basisbench", logging.WARNING)] * 2
     assert [logged.getMessage() for logged in caplog.records] == [
-        "mine/task, discovery: left out 1 rows whose answer is the foil",
-        "mine/task, discovery: left out 1 repeated pairs and 0 that stand in an earlier split; 2 pairs remain",
+        "mine/task, discovery: left out 1 rows that make no pair (the first: data/train.jsonl line 4: foil: ' are' is "
+        "an answer too: valid: texts that are wrong there), 1 repeated pairs and 0 that stand in an earlier split; "
+        "2 pairs remain",
         "mine/task, evaluation: left out 1 repeated pairs and 1 that stand in an earlier split; 3 pairs remain",
     ]
 
@@ -305,7 +364,11 @@ def test_load_task_takes_a_yaml_file(tmp_path: Path) -> None:
         ({"columns": {"clean": "prompt"}}, "setting columns: corrupt is missing"),
         ({"columns": SETTINGS["columns"] | {"foul": "bad"}}, "setting columns: unknown column 'foul': did you mean"),
         ({"columns": SETTINGS["columns"] | {"foil": "bad["}}, "setting columns: foil: '' is no path"),
-        ({"columns": SETTINGS["columns"] | {"foil": "{bad!s}"}}, "setting columns: foil: '{bad!s}': braces hold"),
+        ({"columns": SETTINGS["columns"] | {"foil": "{bad"}}, "setting columns: foil: '{bad': valid: a path in braces"),
+        ({"columns": SETTINGS["columns"] | {"foil": {"txt": "a"}}}, "setting columns: a constant is a quoted text"),
+        ({"columns": SETTINGS["columns"] | {"foil": {"text": 1}}}, "setting columns: a constant is a quoted text"),
+        ({"columns": SETTINGS["columns"] | {"foil": [{"text": ""}]}}, "setting columns: a constant is a quoted text"),
+        ({"rows": "a["}, "setting rows: "),
         ({"columns": SETTINGS["columns"] | {"clean": ["prompt"]}}, "setting columns: clean must be one text"),
         ({"columns": SETTINGS["columns"] | {"foil": 3}}, "setting columns: Input should be a valid string, got 3"),
         ({"where": {"a..b": 1}}, "setting where: 'a..b' is no path"),
@@ -323,28 +386,32 @@ def test_a_bad_file_is_refused_before_anything_is_loaded(tmp_path: Path, changes
     [
         ({"good": None}, {}, "answer: 'good' is null"),
         ({"good": ""}, {}, "answer: 'good' is empty"),
+        ({"bad": " are"}, {}, "foil: ' are' is an answer too"),
+        ({"other": {"prompt": "y"}}, {}, "corrupt: must differ from the clean prompt, 'y'"),
         ({"other": None}, {}, "corrupt: 'other.prompt' is null"),
         ({"key": 2}, {"foil": "all[key]"}, "foil: 'all[key]': index 2 is outside of a list of 2"),
         ({}, {"clean": "all"}, "clean: 'all' is a list: valid: text or an integer"),
         ({}, {"clean": "other"}, "clean: 'other' is a structure: valid: text or an integer"),
-        ({}, {"case": "share"}, "case: 'share' is a number: valid: text or an integer"),
         ({}, {"foil": "other.promt"}, "foil: 'other.promt': unknown field 'promt': did you mean 'prompt'?"),
         ({"good": " do"}, {"candidates": "all"}, "candidates: the answer ' do' is not among them"),
     ],
 )
 def test_a_row_that_does_not_fit_is_named(tmp_path: Path, second: Record, changes: Record, told: str) -> None:
     fields: Record = {"all": [" are", " is"], "key": 1, "share": 0.5}
-    # The first row is passed over by `where`, and counts.
+    # the first row is passed over by `where`
     records = [row("x", use=False, **fields), row("y", use=True, **fields | second)]
     task = make(tmp_path, records, columns=SETTINGS["columns"] | changes, where={"use": True})
     message = refusal(lambda: task.pairs("discovery", 1, 0))
-    assert message.startswith(f"task 'mine/task', train row 2: {told}")
+    assert message.startswith(f"task 'mine/task', discovery: data/train.jsonl line 2: {told}")
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     task = make(tmp_path, [row("x")], columns=SETTINGS["columns"] | {"foil": "all[bda]"})
     message = refusal(lambda: task.pairs("discovery", 1, 0))
-    assert message == "task 'mine/task', train row 1: unknown column 'all': valid: bad, good, other, prompt"
+    assert message == (
+        "task 'mine/task', discovery: unknown column 'all': valid: bad, good, other, prompt; "
+        "a text that is the same in every row is written {text: 'all[bda]'}"
+    )
     task = make(tmp_path, [row("x", all=[" a"])], columns=SETTINGS["columns"] | {"foil": "all[bda]"})
     assert "unknown column 'bda': did you mean 'bad'?" in refusal(lambda: task.pairs("discovery", 1, 0))
 
@@ -364,12 +431,13 @@ def test_data_that_are_not_there_are_told(tmp_path: Path) -> None:
     assert "there is no " in source("./elsewhere")
     assert "there is no " in source("./data", "none.csv")
     assert "unknown split 'test': valid: train, or a part of it" in source("./data/train.jsonl", "test")
-    assert "task.yaml is no data file: valid: .jsonl, .json, .csv, .parquet" in source("./task.yaml")
+    assert "task.yaml is no data file: valid: .jsonl, .ndjson, .json, .csv, .tsv, .parquet" in source("./task.yaml")
     (tmp_path / "data" / "loader.py").write_text("raise SystemExit")
     assert "loader.py is no data file" in source("./data/loader.py")
     (tmp_path / "broken.jsonl").write_text('{"prompt": 1')
-    assert "cannot load train of ./broken.jsonl: " in source("./broken.jsonl")
-    assert "cannot load train[x:] of ./data: " in source("./data", "train[x:]")
+    expected = "broken.jsonl line 1, column 13: Expecting ',' delimiter"
+    assert source("./broken.jsonl") == f"task 'mine/task', discovery: {expected}"
+    assert "cannot load train[x:] of ./data: valid parts: [:800], [-100:], [:80%] " in source("./data", "train[x:]")
 
 
 def test_nothing_outside_of_the_folder_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
