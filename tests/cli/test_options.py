@@ -30,5 +30,7 @@ COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ign
     ],
 )
 def test_help_names_every_value(command: str, option: str, names: Iterable[str]) -> None:
+    context = typer.Context(COMMANDS[command], info_name=command, terminal_width=10_000, max_content_width=10_000)
+    COMMANDS[command].get_help(context)  # fills in the names that are asked for only then
     (found,) = [parameter for parameter in COMMANDS[command].params if parameter.name == option]
     assert all(name in found.help for name in names)
