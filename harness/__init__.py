@@ -13,8 +13,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from basisbench.attribution.load import load_method
+    from basisbench.attribution.methods import Method, Passes, Request
     from basisbench.bases.basis import Basis, LinearBasis
     from basisbench.bases.load import load_basis
+    from basisbench.circuits.circuit import Circuit, Circuits
+    from basisbench.circuits.scores import Scores
     from basisbench.errors import UserError
     from basisbench.figures import plot_curves
     from basisbench.grid.config import RunConfig, make_config
@@ -29,13 +33,20 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Basis": "basisbench.bases.basis",
+    "Circuit": "basisbench.circuits.circuit",
+    "Circuits": "basisbench.circuits.circuit",
     "LinearBasis": "basisbench.bases.basis",
+    "Method": "basisbench.attribution.methods",
     "Model": "basisbench.models.adapter",
+    "Passes": "basisbench.attribution.methods",
+    "Request": "basisbench.attribution.methods",
     "Result": "basisbench.results.schema",
     "RunConfig": "basisbench.grid.config",
+    "Scores": "basisbench.circuits.scores",
     "Site": "basisbench.models.sites",
     "UserError": "basisbench.errors",
     "load_basis": "basisbench.bases.load",
+    "load_method": "basisbench.attribution.load",
     "load_model": "basisbench.models.loading",
     "load_task": "basisbench.tasks.load",
     "make_config": "basisbench.grid.config",
@@ -49,13 +60,20 @@ _HOMES = {
 }
 __all__ = [
     "Basis",
+    "Circuit",
+    "Circuits",
     "LinearBasis",
+    "Method",
     "Model",
+    "Passes",
+    "Request",
     "Result",
     "RunConfig",
+    "Scores",
     "Site",
     "UserError",
     "load_basis",
+    "load_method",
     "load_model",
     "load_task",
     "make_config",

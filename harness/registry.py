@@ -1,5 +1,7 @@
 """Named things that can be extended from outside: tasks, bases, attribution methods, models."""
 
+import functools
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -53,3 +55,15 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self.entries, *(point.name for point in entry_points(group=self.group))}))
+
+
+def with_option(kind: str, name: str, factory: Callable[..., T], option: str) -> Callable[..., T]:
+    """Return the factory called `name` for ``name:option``: with `option` set where it takes one.
+
+    Raises UserError for an option where it takes none; `kind` is the noun of the message.
+    """
+    if "option" in inspect.signature(factory).parameters:
+        return functools.partial(factory, option=option)
+    if option:
+        raise UserError(f"{kind} '{name}' takes no option, got '{option}': valid: {name}")
+    return factory

@@ -18,6 +18,7 @@ def reproduce(
     model: Annotated[str | None, typer.Option(help="Where the model is here (default: as recorded).")] = None,
     task: Annotated[str | None, typer.Option(help="The task here, if it is a folder or file.")] = None,
     basis: Annotated[str | None, typer.Option(help="The basis here, if it is path/to/file.py:Name.")] = None,
+    method: Annotated[str | None, typer.Option(help="The method here, if it is path/to/file.py:Name.")] = None,
     tolerance: Annotated[
         float | None,
         typer.Option(min=0, help="How far faithfulness and completeness may move (default: 0.02, 16-bit dtypes 0.1)."),
@@ -35,7 +36,7 @@ def reproduce(
         found = make_again(
             result,
             device=device or "auto",
-            names=Names(model, task, basis),
+            names=Names(model, task, basis, method),
             tolerance=tolerance,
             report=lambda what, fraction: bar.update(work, description=what, completed=fraction),
             say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),

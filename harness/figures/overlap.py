@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from basisbench.figures.circuits import Node, jaccard, nodes_of, units_of
+from basisbench.figures.circuits import Node, first_nodes, jaccard, units_of
 from basisbench.figures.heatmaps import heatmaps
 from basisbench.figures.panels import Drawing, Value, captioned
 from basisbench.figures.series import Comparison, LeftOutError, Series
@@ -73,7 +73,7 @@ def _overlaps(
 ) -> Pairs:
     """Return the overlaps of every two series of a group, of the set that `kind` makes of the first k nodes."""
     circuits = {
-        series: {r.cell.seed: kind(nodes_of(comparison.ranking(r))[:k]) for r in series.results}
+        series: {r.cell.seed: kind(first_nodes(comparison.ranking(r), k)) for r in series.results}
         for series in comparison.series
     }
     found: Pairs = {}

@@ -16,7 +16,7 @@ from itertools import groupby
 
 import torch
 
-from basisbench.attribution import load_method
+from basisbench.attribution import Method, load_method
 from basisbench.bases.load import basis_file, find_basis
 from basisbench.bases.outlines import DICTIONARIES, Outline, outline, published_ids
 from basisbench.circuits.ablation import check_ablation
@@ -87,11 +87,12 @@ def estimate(config: RunConfig, rate: Rate | None = None) -> Estimate:
     """
     groups = plan_groups(config)
     tasks = {name: load_task(name) for name in dict.fromkeys(group.shared.task for group in groups)}
+    methods = {name: load_method(name) for name in dict.fromkeys(group.shared.method for group in groups)}
     _resolve(groups)
     records = read_records(config.out)
     notes: dict[str, None] = {}
     models = [
-        _of_model(config, name, list(members), tasks, records, lambda line: notes.setdefault(line))
+        _of_model(config, name, list(members), tasks, methods, records, lambda line: notes.setdefault(line))
         for name, members in groupby(groups, lambda group: group.shared.model)
     ]
     if any(isinstance(task, MappedTask) for task in tasks.values()):
@@ -104,9 +105,7 @@ def estimate(config: RunConfig, rate: Rate | None = None) -> Estimate:
 
 
 def _resolve(groups: Sequence[Group]) -> None:
-    """Raise UserError for a method, an ablation, a basis or a model that is not known."""
-    for method in dict.fromkeys(group.shared.method for group in groups):
-        load_method(method)
+    """Raise UserError for an ablation, a basis or a model that is not known."""
     treatments = [treatment for group in groups for treatment in group.treatments]
     for ablation in dict.fromkeys(treatment.ablation for treatment in treatments):
         check_ablation(ablation)
@@ -122,6 +121,7 @@ def _of_model(
     model: str,
     groups: Sequence[Group],
     tasks: dict[str, Task],
+    methods: dict[str, Method],
     records: Records,
     note: Callable[[str], object],
 ) -> ModelEstimate:
@@ -134,7 +134,7 @@ def _of_model(
     for group in groups:
         left = []
         for treatment in _distinct(group, outlines):
-            settings = settings_of(_cell(config, group, treatment, tasks, hashes))
+            settings = settings_of(_cell(config, group, treatment, tasks, methods, hashes))
             cells += 1
             done += settings in records.done
             failed += settings in records.failed
@@ -179,19 +179,24 @@ def _distinct(group: Group, outlines: dict[str, Outline]) -> Iterator[Treatment]
 
 
 def _cell(
-    config: RunConfig, group: Group, treatment: Treatment, tasks: dict[str, Task], hashes: dict[str, dict[str, str]]
+    config: RunConfig,
+    group: Group,
+    treatment: Treatment,
+    tasks: dict[str, Task],
+    methods: dict[str, Method],
+    hashes: dict[str, dict[str, str]],
 ) -> Cell:
     """The cell that a run would compute, but for what is known only of a loaded basis."""
-    file = basis_file(treatment.basis)
+    file, method = basis_file(treatment.basis), methods[group.shared.method]
     return config.cell(
         model=group.shared.model,
         task=tasks[group.shared.task].name,
         basis=file[1] if file else treatment.basis,
-        method=group.shared.method,
+        method=method.name,
         ablation=treatment.ablation,
         error=treatment.error,
         seed=group.shared.seed,
-        options=dict(hashes[treatment.basis]),
+        options={**hashes[treatment.basis], **method.identity},
     )
 
 

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import flop_registry
 
 import basisbench
 from basisbench import UserError, cli, make_config
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.baselines.dictionaries import byte_cache
 from basisbench.bases import outlines
 from basisbench.bases.basis import LinearBasis
@@ -36,7 +36,6 @@ from basisbench.grid.run import RunReport
 from basisbench.models.adapter import Model
 from basisbench.models.shapes import TABLE, Shape, find_shape, shape_of
 from basisbench.models.sites import Site
-from basisbench.progress import silent
 from basisbench.results.files import pack_arrays, read_arrays, read_result
 from basisbench.results.schema import Result
 from basisbench.tasks.load import load_task
@@ -124,7 +123,7 @@ def test_the_operations_of_a_cell_are_near_those_counted(name: str, method: str,
     scores: list[Any] = []
 
     def score() -> None:
-        scores.append(load_method(method)(model, prompts, [basis], seed=0, progress=silent)[name])
+        scores.append(ask_scores(load_method(method), Request(model, prompts, [basis]))[name])
 
     needed = costs.scores(shape, method, [outlined], Prompts(20, 30, prompts.unchanged))
     assert 1 / 1.25 < counted(score) / needed < 1.25
@@ -141,7 +140,7 @@ def test_a_curve_with_an_error_costs_its_reading(tiny: Callable[[str], Model]) -
     draw = torch.Generator().manual_seed(0)
     rows = torch.linalg.qr(torch.randn(24, 24, generator=draw))[0][:20]
     basis = LinearBasis("most", [Site(layer, "mlp_out") for layer in range(3)], 24, lambda _: rows, n_units=20)
-    ranking = rank_nodes(load_method("random")(model, prompts, [basis], seed=0, progress=silent)["most"], basis)
+    ranking = rank_nodes(ask_scores(load_method("random"), Request(model, prompts, [basis]))["most"], basis)
     outlined = Outline((0, 1, 2), 20, "mlp_out", 24, has_error=True, dense=True)
     sizes, slots = [1, 3, 10, 30, 100, 300, 1000], Prompts(20, 30, prompts.shared)
     work = counted(lambda: evaluate(model, prompts, basis, ranking, sizes))
