@@ -13,8 +13,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from basisbench.attribution.load import load_method
+    from basisbench.attribution.methods import Method, Passes, Request
     from basisbench.bases.basis import Basis, LinearBasis
     from basisbench.bases.load import load_basis
+    from basisbench.circuits.circuit import Circuit, Circuits
+    from basisbench.circuits.scores import Scores
     from basisbench.errors import UserError
     from basisbench.figures import plot_curves
     from basisbench.grid.config import RunConfig, make_config
@@ -32,15 +36,22 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Basis": "basisbench.bases.basis",
+    "Circuit": "basisbench.circuits.circuit",
+    "Circuits": "basisbench.circuits.circuit",
     "LinearBasis": "basisbench.bases.basis",
+    "Method": "basisbench.attribution.methods",
     "Model": "basisbench.models.adapter",
     "Pair": "basisbench.tasks.pair",
+    "Passes": "basisbench.attribution.methods",
+    "Request": "basisbench.attribution.methods",
     "Result": "basisbench.results.schema",
     "RunConfig": "basisbench.grid.config",
+    "Scores": "basisbench.circuits.scores",
     "Site": "basisbench.models.sites",
     "Span": "basisbench.tasks.pair",
     "UserError": "basisbench.errors",
     "load_basis": "basisbench.bases.load",
+    "load_method": "basisbench.attribution.load",
     "load_model": "basisbench.models.loading",
     "load_task": "basisbench.tasks.load",
     "make_config": "basisbench.grid.config",
@@ -54,15 +65,22 @@ _HOMES = {
 }
 __all__ = [
     "Basis",
+    "Circuit",
+    "Circuits",
     "LinearBasis",
+    "Method",
     "Model",
     "Pair",
+    "Passes",
+    "Request",
     "Result",
     "RunConfig",
+    "Scores",
     "Site",
     "Span",
     "UserError",
     "load_basis",
+    "load_method",
     "load_model",
     "load_task",
     "make_config",

@@ -1,5 +1,7 @@
 """Named things that can be extended from outside: tasks, bases, attribution methods, models, and records in order."""
 
+import functools
+import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -130,3 +132,15 @@ def found_in(package: str) -> Iterator[Any]:
     """Yield the records that the modules of `package` list, each in its ``RECORDS``, in the order of their names."""
     for module in sorted(info.name for info in pkgutil.iter_modules(import_module(package).__path__)):
         yield from import_module(f"{package}.{module}").RECORDS
+
+
+def with_option(kind: str, name: str, factory: Callable[..., T], option: str) -> Callable[..., T]:
+    """Return the factory called `name` for ``name:option``: with `option` set where it takes one.
+
+    Raises UserError for an option where it takes none; `kind` is the noun of the message.
+    """
+    if "option" in inspect.signature(factory).parameters:
+        return functools.partial(factory, option=option)
+    if option:
+        raise UserError(f"{kind} '{name}' takes no option, got '{option}': valid: {name}")
+    return factory

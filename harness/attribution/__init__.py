@@ -1,18 +1,21 @@
-"""Attribution methods behind one interface; importing this package registers the built-in ones."""
+"""Attribution methods: what they are, how they are named, how they are asked."""
 
-from basisbench.attribution import controls, exact, fields
-from basisbench.attribution.methods import METHODS, Method, load_method
+from basisbench.attribution.ask import ask, ask_scores
+from basisbench.attribution.load import load_method
+from basisbench.attribution.methods import METHODS, Method, Passes, Request, add_up
+from basisbench.circuits.circuit import Circuit, Circuits
 from basisbench.circuits.scores import Scores
-from basisbench.progress import Progress, silent
 
 __all__ = [
     "METHODS",
+    "Circuit",
+    "Circuits",
     "Method",
-    "Progress",
+    "Passes",
+    "Request",
     "Scores",
-    "controls",
-    "exact",
-    "fields",
+    "add_up",
+    "ask",
+    "ask_scores",
     "load_method",
-    "silent",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -14,6 +16,17 @@ from basisbench.models.sites import Site
 from basisbench.prompts.prompt_set import PromptSet
 
 MEMORY_BUDGET = 2 * 2**30
+_limit: ContextVar[int | None] = ContextVar("limit", default=None)
+
+
+@contextmanager
+def memory_limit(n_bytes: int) -> Iterator[None]:
+    """Let `chunks` hold so many bytes, instead of MEMORY_BUDGET, while the block runs; of 1, a prompt at a time."""
+    token = _limit.set(n_bytes)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,14 @@ class Chunk:
         site = basis.read(layer)
         return basis.encode(layer, self.corrupt[site], units) - basis.encode(layer, self.clean[site], units)
 
+    def clean_error(self, basis: Basis, site: Site) -> Tensor:
+        """Clean error of a basis at one of its written sites, [rows, position, width]."""
+        error = self.clean[site]
+        for source in basis.layers():
+            if site in basis.writes(source):
+                error = error - basis.lift(source, site, basis.encode(source, self.clean[basis.read(source)]))
+        return error
+
     def error_delta(self, basis: Basis, layer: int, site: Site) -> Tensor:
         """Corrupt minus clean error of a basis at one of its written sites, [rows, position, width]."""
         delta = self.delta(site)
@@ -54,12 +75,12 @@ def chunks(model: Model, prompts: PromptSet, sites: set[Site], *, all_positions:
 
     Memory law: a prompt of S changed positions costs ``4 S (2 sum of site widths + 24 L d_model)`` bytes: the clean and
     corrupt recordings, and the graph of one backward pass over L layers (12 activations of d_model and as much
-    again for the MLP). A chunk takes as many prompts as MEMORY_BUDGET holds, at least one.
+    again for the MLP). A chunk takes as many prompts as MEMORY_BUDGET (or `memory_limit`) holds, at least one.
     """
     length = 0 if all_positions else prompts.unchanged
     positions = prompts.clean.shape[1] - length
     widths = 2 * sum(model.width(site.kind) for site in sites) + 24 * model.n_layers * model.d_model
-    rows = max(1, int(MEMORY_BUDGET / (4 * positions * widths)))
+    rows = max(1, int((_limit.get() or MEMORY_BUDGET) / (4 * positions * widths)))
     for begin in range(0, prompts.n_prompts, rows):
         part = prompts.rows(begin, begin + rows)
         prefix = _prefix(model, part, length)

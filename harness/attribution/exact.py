@@ -8,84 +8,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from basisbench.attribution.activations import MEMORY_BUDGET, Chunk, chunks
-from basisbench.attribution.fields import FieldMethod, atp
-from basisbench.attribution.methods import METHODS
+from basisbench.attribution.fields import Atp
+from basisbench.attribution.methods import Method, Passes, Request
 from basisbench.bases.basis import Basis, sites_of
 from basisbench.circuits.scores import Scores
 from basisbench.errors import UserError
 from basisbench.models.adapter import Edit, Model, Start
 from basisbench.models.sites import Site
-from basisbench.progress import Progress
-from basisbench.prompts.prompt_set import PromptSet
 from basisbench.prompts.scoring import objective
 
 MOST_NODES = 20_000
 
 
-@dataclass(frozen=True)
-class Exact:
+class Exact(Method):
     """Patch all nodes, or the `most` that `atp` ranks highest."""
 
-    most: int | None = None
-    is_control: bool = False
+    description = "Exact patching, one node at a time; exact:K patches the K nodes that atp ranks highest."
 
-    def __call__(
-        self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress
-    ) -> dict[str, Scores]:
+    def __init__(self, option: str = "") -> None:
+        """`option` is how many nodes, by default all; raises UserError for another text or more than MOST_NODES."""
+        if option and (not option.isdecimal() or not 0 < int(option) <= MOST_NODES):
+            raise UserError(f"exact:{option}: valid: exact:K with K from 1 to {MOST_NODES:,}")
+        self.most = int(option) if option else None
+        # a patch runs over half the layers, on average
+        patches = Passes(self.most / 2, per="basis") if self.most else Passes(0.5, per="node")
+        self.passes = (*Atp.passes, patches)
+
+    @override
+    def score(self, request: Request) -> Mapping[str, Scores]:
         """Return exact scores; raises UserError if a basis has more than MOST_NODES nodes to patch."""
-        ranked = FieldMethod("atp", atp)(model, prompts, bases, seed=seed, progress=progress)
-        return {b.name: self._scores(model, prompts, b, ranked[b.name], progress) for b in bases}
+        ranked = Atp().score(request)
+        return {basis.name: patch(request, basis, self._chosen(ranked[basis.name])) for basis in request.bases}
 
-    def _scores(self, model: Model, prompts: PromptSet, basis: Basis, ranked: Scores, progress: Progress) -> Scores:
+    def _chosen(self, ranked: Scores) -> dict[int, Tensor]:
         flat = torch.cat([scores.abs().flatten() for scores in ranked.by_layer.values()])
         count = min(self.most or len(flat), len(flat))
         if count > MOST_NODES:
             raise UserError(
-                f"exact would patch {count:,} nodes of basis '{basis.name}' one at a time: "
+                f"{count:,} nodes of basis '{ranked.basis}' would be patched one at a time: "
                 f"valid: exact:K for the K nodes that atp ranks highest, K up to {MOST_NODES:,}"
             )
         chosen = torch.zeros_like(flat, dtype=torch.bool).index_fill_(0, flat.topk(count).indices, True)
         masks = chosen.split([scores.numel() for scores in ranked.by_layer.values()])
-        result = {layer: torch.zeros_like(scores) for layer, scores in ranked.by_layer.items()}
-        done = 0
-        sites = sites_of([basis]) | {Site(layer, "resid_pre") for layer in basis.layers()}
-        for chunk in chunks(model, prompts, sites):
-            clean = _metric(model, chunk, Start(0, chunk.clean[Site(0, "resid_pre")]), (), 1)[0]
-            for (layer, scores), mask in zip(ranked.by_layer.items(), masks, strict=True):
-                nodes = mask.view_as(scores).nonzero()
-                if not len(nodes):
-                    continue
-                for some in nodes.split(_nodes_at_once(model, chunk, layer)):
-                    patched = self._patched(model, chunk, basis, layer, some)
-                    result[layer][some[:, 0], some[:, 1]] += (patched - clean) / prompts.n_pairs
-                    done += len(some)
-                    progress(f"exact {basis.name}", done * chunk.prompts.n_prompts, count * prompts.n_prompts)
-        return Scores(basis.name, result)
+        layers = zip(ranked.by_layer.items(), masks, strict=True)
+        return {layer: mask.view_as(scores) for (layer, scores), mask in layers}
 
-    def _patched(self, model: Model, chunk: Chunk, basis: Basis, layer: int, nodes: Tensor) -> Tensor:
-        """M summed over the chunk's pairs with each of `nodes` [n, (slot, unit)] patched alone, [n]."""
-        n = len(nodes)
-        at_slot = chunk.prompts.slot[None] == nodes[:, 0, None, None]
-        is_error = nodes[:, 1] == basis.n_units(layer)
-        units = torch.where(is_error, 0, nodes[:, 1])
-        moved = chunk.unit_delta(basis, layer, units).permute(2, 0, 1)
-        moved = moved * (at_slot & ~is_error[:, None, None])
-        edits: list[tuple[Site, Edit]] = []
-        for site in basis.writes(layer):
-            # one unit a row: lift takes units along the last axis
-            change = torch.stack([basis.lift(layer, site, moved[i, ..., None], units[i : i + 1]) for i in range(n)])
-            if is_error.any() and site == basis.writes(layer)[0]:
-                error = chunk.error_delta(basis, layer, site)
-                change = change + error * (at_slot & is_error[:, None, None])[..., None]
-            edits.append((site, _adding(change.flatten(0, 1))))
-        return _metric(model, chunk, Start(layer, chunk.clean[Site(layer, "resid_pre")]), edits, n)
+
+def patch(request: Request, basis: Basis, chosen: Mapping[int, Tensor]) -> Scores:
+    """M(patched) - m(clean) of the nodes `chosen`, bool [n_slots, nodes] by layer; zero elsewhere."""
+    model, prompts = request.model, request.prompts
+    result = {layer: torch.zeros(mask.shape, device=model.device) for layer, mask in chosen.items()}
+    total = sum(int(mask.sum()) for mask in chosen.values()) * prompts.n_prompts
+    done = 0
+    sites = sites_of([basis]) | {Site(layer, "resid_pre") for layer in (0, *basis.layers())}
+    for chunk in chunks(model, prompts, sites):
+        clean = _metric(model, chunk, Start(0, chunk.clean[Site(0, "resid_pre")]), (), 1)[0]
+        for layer, mask in chosen.items():
+            nodes = mask.nonzero()
+            if not len(nodes):
+                continue
+            for some in nodes.split(_nodes_at_once(model, chunk, layer)):
+                patched = _patched(model, chunk, basis, layer, some)
+                result[layer][some[:, 0], some[:, 1]] += (patched - clean) / prompts.n_pairs
+                done += len(some) * chunk.prompts.n_prompts
+                request.progress(f"exact {basis.name}", done, total)
+    return Scores(basis.name, result)
+
+
+def _patched(model: Model, chunk: Chunk, basis: Basis, layer: int, nodes: Tensor) -> Tensor:
+    """M summed over the chunk's pairs with each of `nodes` [n, (slot, unit)] patched alone, [n]."""
+    n = len(nodes)
+    at_slot = chunk.prompts.slot[None] == nodes[:, 0, None, None]
+    is_error = nodes[:, 1] == basis.n_units(layer)
+    units = torch.where(is_error, 0, nodes[:, 1])
+    moved = chunk.unit_delta(basis, layer, units).permute(2, 0, 1)
+    moved = moved * (at_slot & ~is_error[:, None, None])
+    edits: list[tuple[Site, Edit]] = []
+    for site in basis.writes(layer):
+        # one unit a row: lift takes units along the last axis
+        change = torch.stack([basis.lift(layer, site, moved[i, ..., None], units[i : i + 1]) for i in range(n)])
+        if is_error.any() and site == basis.writes(layer)[0]:
+            error = chunk.error_delta(basis, layer, site)
+            change = change + error * (at_slot & is_error[:, None, None])[..., None]
+        edits.append((site, _adding(change.flatten(0, 1))))
+    return _metric(model, chunk, Start(layer, chunk.clean[Site(layer, "resid_pre")]), edits, n)
 
 
 def _adding(change: Tensor) -> Edit:
@@ -110,13 +123,3 @@ def _metric(model: Model, chunk: Chunk, start: Start, edits: Sequence[tuple[Site
             prefix=chunk.prefix.tiled(repeats) if chunk.prefix else None,
         )
         return torch.stack([objective(model, h, prompts) for h in hidden.split(prompts.n_prompts)])
-
-
-@METHODS.register("exact")
-def exact(option: str) -> Exact:
-    """`exact` patches every node, `exact:K` the K highest by `atp`."""
-    if not option:
-        return Exact()
-    if not option.isdecimal() or not 0 < int(option) <= MOST_NODES:
-        raise UserError(f"exact:{option}: valid: exact:K with K from 1 to {MOST_NODES:,}")
-    return Exact(int(option))

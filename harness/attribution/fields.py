@@ -13,15 +13,16 @@ one field serves all bases (integrated gradients: Sundararajan et al. 2017, arXi
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from basisbench.attribution.activations import MEMORY_BUDGET, Chunk, chunks
-from basisbench.attribution.methods import METHODS, no_option
+from basisbench.attribution.methods import Method, Passes, Request, add_up
 from basisbench.attribution.relp import relp_hooks
 from basisbench.bases.basis import Basis, sites_of
 from basisbench.circuits.scores import Scores
@@ -29,12 +30,11 @@ from basisbench.errors import UserError
 from basisbench.models.adapter import Edit, Model, Start
 from basisbench.models.recording import keeping
 from basisbench.models.sites import Site
-from basisbench.progress import Progress
-from basisbench.prompts.prompt_set import PromptSet
 from basisbench.prompts.scoring import objective
 
 STEPS = 10
-Field = Callable[[Model, Chunk, Sequence[Site]], Iterator[tuple[Site, Tensor]]]
+RECORDED = Passes(forward=2)
+"""Clean and corrupt activations of all prompts."""
 
 
 def field_site(model: Model, site: Site) -> tuple[Site, Tensor | None]:
@@ -49,51 +49,7 @@ def field_site(model: Model, site: Site) -> tuple[Site, Tensor | None]:
     return found, weight if further is None else weight @ further
 
 
-# -- the four fields -----------------------------------------------------------------------------------
-
-
-def atp(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
-    """Attribution patching: the gradient on the clean run (Nanda 2023; Syed et al. 2024, arXiv 2310.10348)."""
-    yield from _gradients(model, chunk, sites, chunk.clean[Site(0, "resid_pre")])
-
-
-def relp(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
-    """Relevance patching: one backward pass under layer-wise relevance rules (see basisbench.attribution.relp)."""
-    yield from _gradients(model, chunk, sites, chunk.clean[Site(0, "resid_pre")], rules=True)
-
-
-def ig_inputs(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
-    """Gradients at all sites, averaged while the embeddings go from clean to corrupt in STEPS steps."""
-    embedding = Site(0, "resid_pre")
-    sums: dict[Site, Tensor] = {}
-    for step in range(STEPS):
-        inputs = chunk.clean[embedding] + step / STEPS * chunk.delta(embedding)
-        for site, gradient in _gradients(model, chunk, sites, inputs):
-            sums[site] = sums[site] + gradient if site in sums else gradient
-    for site in sites:
-        yield site, sums[site] / STEPS
-
-
-def ig(model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
-    """Integrated gradients of each site alone, which goes from clean to corrupt in STEPS steps.
-
-    The mean over s = 0..STEPS-1 of the gradient with the site set to (1 - s/STEPS) clean + (s/STEPS) corrupt.
-    Step 0 is the clean gradient; the others run batched, from the site's layer on.
-    """
-    first = dict(atp(model, chunk, sites))
-    prompts = chunk.prompts
-    positions = prompts.clean.shape[1]
-    for site in sites:
-        delta = chunk.delta(site)
-        # memory law: one step's graph costs what `chunks` states for a prompt, over the layers still to run
-        layers = model.n_layers - site.layer
-        per_step = 4 * prompts.n_prompts * positions * 24 * layers * model.d_model
-        at_once = max(1, min(STEPS - 1, MEMORY_BUDGET // per_step))
-        total = first[site]
-        fractions = torch.arange(1, STEPS, device=model.device) / STEPS
-        for some in fractions.split(int(at_once)):
-            total = total + _step_gradients(model, chunk, site, delta, some)
-        yield site, total / STEPS
+# -- gradients ------------------------------------------------------------------------------------------
 
 
 def _gradients(
@@ -151,42 +107,36 @@ def _constant(value: Tensor) -> Edit:
 # -- from fields to scores -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class FieldMethod:
-    """An attribution method given by its gradient field."""
+class FieldMethod(Method):
+    """An attribution method given by its gradient field: one a site serves all bases that write there."""
 
-    name: str
-    field: Field
-    is_control: bool = False
+    @abstractmethod
+    def field(self, model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
+        """Yield dm/dx [rows, position, width], m summed over the chunk's pairs, for each of `sites`, in any order."""
 
-    def __call__(
-        self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress
-    ) -> dict[str, Scores]:
-        """Return each basis' scores; one field a site serves all of them. `seed` has no effect here."""
+    @override
+    def score(self, request: Request) -> Mapping[str, Scores]:
+        """Project the field on every unit's difference; `seed` has no effect."""
+        return add_up(self._parts(request))
+
+    def _parts(self, request: Request) -> Iterator[tuple[str, int, Tensor]]:
+        model, prompts = request.model, request.prompts
         users: dict[Site, list[tuple[Basis, int, Site]]] = defaultdict(list)
-        for basis in bases:
+        for basis in request.bases:
             for layer in basis.layers():
                 for site in basis.writes(layer):
                     users[field_site(model, site)[0]].append((basis, layer, site))
         fields = sorted(users)
-        needed = sites_of(bases) | set(fields) | _starts(model, fields)
-        totals: dict[str, dict[int, Tensor]] = {basis.name: {} for basis in bases}
+        needed = sites_of(request.bases) | set(fields) | _starts(model, fields)
         done = 0
         for chunk in chunks(model, prompts, needed):
-            for number, (site, gradient) in enumerate(self.field(model, chunk, fields), start=1):
+            for site, gradient in self.field(model, chunk, fields):
                 if not torch.isfinite(gradient).all():
-                    raise UserError(f"{self.name}: the gradient at {site} holds NaN or infinity: try --dtype float32")
+                    raise UserError(f"the gradient at {site} holds NaN or infinity: try --dtype float32")
                 for basis, layer, written in users[site]:
-                    scores = _project(model, chunk, basis, layer, written, gradient) / prompts.n_pairs
-                    sums = totals[basis.name]
-                    sums[layer] = sums[layer] + scores if layer in sums else scores
-                progress(
-                    f"{self.name} fields",
-                    done * len(fields) + number * chunk.prompts.n_prompts,
-                    prompts.n_prompts * len(fields),
-                )
-            done += chunk.prompts.n_prompts
-        return {name: Scores(name, dict(sorted(sums.items()))) for name, sums in totals.items()}
+                    yield basis.name, layer, _project(model, chunk, basis, layer, written, gradient) / prompts.n_pairs
+                done += chunk.prompts.n_prompts
+                request.progress(f"{self.name} fields", done, prompts.n_prompts * len(fields))
 
 
 def _starts(model: Model, fields: Sequence[Site]) -> set[Site]:
@@ -212,5 +162,73 @@ def _project(model: Model, chunk: Chunk, basis: Basis, layer: int, site: Site, g
     return torch.cat([scores, error], -1)
 
 
-for _name, _field in (("atp", atp), ("relp", relp), ("ig", ig), ("ig_inputs", ig_inputs)):
-    METHODS.register(_name)(no_option(_name, FieldMethod(_name, _field), _field.__doc__))
+# -- the four methods ----------------------------------------------------------------------------------
+
+
+class Atp(FieldMethod):
+    """Attribution patching (Nanda 2023; Syed et al. 2024, arXiv 2310.10348)."""
+
+    description = "Attribution patching: the gradient on the clean run."
+    passes = (RECORDED, Passes(forward=1, backward=1))
+
+    @override
+    def field(self, model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
+        return _gradients(model, chunk, sites, chunk.clean[Site(0, "resid_pre")])
+
+
+class Relp(FieldMethod):
+    """Relevance patching (see basisbench.attribution.relp)."""
+
+    description = "Relevance patching: one backward pass under layer-wise relevance rules."
+    passes = (RECORDED, Passes(forward=1, backward=1))
+
+    @override
+    def field(self, model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
+        return _gradients(model, chunk, sites, chunk.clean[Site(0, "resid_pre")], rules=True)
+
+
+class IgInputs(FieldMethod):
+    """Gradients at all sites, averaged over STEPS places of the embeddings between clean and corrupt."""
+
+    description = "Gradients at all sites, averaged while the embeddings go from clean to corrupt in 10 steps."
+    passes = (RECORDED, Passes(forward=STEPS, backward=STEPS))
+
+    @override
+    def field(self, model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
+        embedding = Site(0, "resid_pre")
+        sums: dict[Site, Tensor] = {}
+        for step in range(STEPS):
+            inputs = chunk.clean[embedding] + step / STEPS * chunk.delta(embedding)
+            for site, gradient in _gradients(model, chunk, sites, inputs):
+                sums[site] = sums[site] + gradient if site in sums else gradient
+        for site in sites:
+            yield site, sums[site] / STEPS
+
+
+class Ig(FieldMethod):
+    """Integrated gradients of each site alone.
+
+    The mean over s = 0..STEPS-1 of the gradient with the site set to (1 - s/STEPS) clean + (s/STEPS) corrupt.
+    Step 0 is the clean gradient; the others run batched, from the site's layer on.
+    """
+
+    description = "Integrated gradients of each site alone, which goes from clean to corrupt in 10 steps."
+    # the steps run over half the layers, on average
+    passes = (RECORDED, Passes(forward=1, backward=1), Passes((STEPS - 1) / 2, (STEPS - 1) / 2, per="site"))
+
+    @override
+    def field(self, model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
+        first = dict(_gradients(model, chunk, sites, chunk.clean[Site(0, "resid_pre")]))
+        prompts = chunk.prompts
+        positions = prompts.clean.shape[1]
+        for site in sites:
+            delta = chunk.delta(site)
+            # memory law: one step's graph costs what `chunks` states for a prompt, over the layers still to run
+            layers = model.n_layers - site.layer
+            per_step = 4 * prompts.n_prompts * positions * 24 * layers * model.d_model
+            at_once = max(1, min(STEPS - 1, MEMORY_BUDGET // per_step))
+            total = first[site]
+            fractions = torch.arange(1, STEPS, device=model.device) / STEPS
+            for some in fractions.split(int(at_once)):
+                total = total + _step_gradients(model, chunk, site, delta, some)
+            yield site, total / STEPS

@@ -1,13 +1,12 @@
 """From a name to a basis of a model: registered, or out of a file."""
 
-import functools
-import inspect
 from pathlib import Path
 
 from basisbench.bases.basis import BASES, Basis, BasisFactory
 from basisbench.bases.user_file import basis_from_file
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
+from basisbench.registry import with_option
 from basisbench.user_code import file_and_name
 
 
@@ -26,12 +25,7 @@ def find_basis(name: str) -> BasisFactory:
     if file := basis_file(name):
         return basis_from_file(*file)
     base, _, option = name.partition(":")
-    factory = BASES.get(base)
-    if "option" in inspect.signature(factory).parameters:
-        return functools.partial(factory, option=option)
-    if option:
-        raise UserError(f"basis '{base}' takes no option, got '{option}': valid: {base}")
-    return factory
+    return with_option("basis", base, BASES.get(base), option)
 
 
 def load_basis(name: str, model: Model) -> Basis:

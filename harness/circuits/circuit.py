@@ -15,7 +15,7 @@ from basisbench.errors import UserError
 class Circuit:
     """A set of k nodes, int64 [k] each: `layer`, `slot` (-1: at every position) and `unit` (-1: the error).
 
-    Raises ValueError for columns of different lengths.
+    They are kept on the CPU. Raises ValueError for columns of different lengths.
     """
 
     layer: Tensor
@@ -25,6 +25,8 @@ class Circuit:
     def __post_init__(self) -> None:
         if self.layer.dim() != 1 or not self.layer.shape == self.slot.shape == self.unit.shape:
             raise ValueError("layer, slot and unit need one shape, [k]")
+        for name, column in list(vars(self).items()):
+            object.__setattr__(self, name, column.long().cpu())
 
     def __len__(self) -> int:
         return len(self.layer)

@@ -32,10 +32,10 @@ def evaluate(
 
 
 def _write_template(path: Path, options: dict[str, Any]) -> None:
-    from basisbench.submissions.evaluate_scores import prepare, settled, template_of
+    from basisbench.submissions.evaluate_scores import settled, template
     from basisbench.submissions.scores_file import write_scores
 
-    about, empty = template_of(prepare(settled(options), say=lambda line: typer.echo(line, err=True)))
+    about, empty = template(settled(options), say=lambda line: typer.echo(line, err=True))
     write_scores(path, about, empty)
     for shape in sorted({values.shape for values in empty.values()}):
         layers = [layer for layer, values in empty.items() if values.shape == shape]
@@ -47,22 +47,21 @@ def _write_template(path: Path, options: dict[str, Any]) -> None:
 def _evaluate(scores: Path, name: str | None, options: dict[str, Any], out: Path) -> None:
     from rich.console import Console
 
-    from basisbench.results.files import write_result
     from basisbench.results.tables import results_table
-    from basisbench.submissions.evaluate_scores import evaluate_scores, prepare, settled
+    from basisbench.submissions.evaluate_scores import evaluate_scores, settled
     from basisbench.submissions.scores_file import read_scores
 
     submitted = read_scores(scores)
-    settings = settled(options, submitted)
+    settings = settled(options, submitted) | {"out": out}
     with progress_bar() as bar:
         work = bar.add_task("starting", total=1.0)
-        result, arrays = evaluate_scores(
-            prepare(settings, say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True)),
+        result = evaluate_scores(
             submitted,
+            settings,
             name,
-            lambda what, done, total: bar.update(work, description=what, completed=done / total),
+            report=lambda what, fraction: bar.update(work, description=what, completed=fraction),
+            say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),
         )
-    path = write_result(out, result, arrays)
     terminal = Console()
     terminal.print(results_table([result], terminal.width))
-    typer.echo(f"result: {path}")
+    typer.echo(f"result: {out / f'{result.name}.json'}")

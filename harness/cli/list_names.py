@@ -30,7 +30,7 @@ def list_names(
         typer.echo(f"{HOW[what]}; the files, to use or to copy, are in {folder}")
         return
 
-    import basisbench.attribution
+    from basisbench.attribution import METHODS
     from basisbench.bases.basis import BASES, PRESETS
     from basisbench.models.names import MODELS
     from basisbench.tasks.task import TASKS
@@ -39,7 +39,7 @@ def list_names(
         "models": (MODELS, "or a local Hugging Face folder, or a hub name org/name"),
         "tasks": (TASKS, "or a folder with discovery.jsonl and evaluation.jsonl, or a .yaml file over a dataset"),
         "bases": (BASES, "or path/to/file.py:Name"),
-        "methods": (basisbench.attribution.METHODS, "exact:K patches the K nodes that atp ranks highest"),
+        "methods": (METHODS, "or path/to/file.py:Name"),
     }
     if what not in registries:
         raise unknown_name("kind of name", what, [*registries, *HOW])

@@ -27,7 +27,7 @@ def reproduce(settings: ReproduceConfig, result: Annotated[Path, typer.Argument(
         found = make_again(
             result,
             device=settings.device,
-            names=Names(settings.model, settings.task, settings.basis),
+            names=Names(settings.model, settings.task, settings.basis, settings.method),
             tolerance=settings.tolerance,
             report=lambda what, fraction: bar.update(work, description=what, completed=fraction),
             say=lambda line: bar.console.print(line, highlight=False, markup=False, soft_wrap=True),

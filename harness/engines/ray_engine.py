@@ -16,6 +16,7 @@ A run that ends, however it ends, ends its workers.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from basisbench.attribution import Method
 from basisbench.engines.cluster import Share, connected, share_of
 from basisbench.engines.schedule import Prompts, next_group, next_model, prompts_of
 from basisbench.engines.store import Store
@@ -32,8 +34,9 @@ from basisbench.errors import UserError
 from basisbench.grid.clock import Clock
 from basisbench.grid.config import RunConfig
 from basisbench.grid.failures import Failure, reason_of
+from basisbench.grid.names import resolve_names
 from basisbench.grid.plan import Group, plan_groups
-from basisbench.grid.run import Each, RunReport, check_folder, resolve_names
+from basisbench.grid.run import Each, RunReport, check_folder
 from basisbench.progress import Report, Say, quiet
 from basisbench.results.schema import Result
 
@@ -47,12 +50,12 @@ def compute(
     """Compute a run: `basisbench.engines.run_on_ray`."""
     config = config.model_copy(update={"out": config.out.absolute()})
     groups = plan_groups(config)
-    resolve_names(groups)
+    methods = resolve_names(groups).methods
     check_folder(config.out)
     if store:
         Store(store).check()
     with connected(address):
-        driver = _Driver(config, groups, store, report, say, each, retries)
+        driver = _Driver(config, groups, methods, store, report, say, each, retries)
         try:
             driver.run()
         finally:
@@ -80,6 +83,7 @@ class _Driver:
         self,
         config: RunConfig,
         groups: list[Group],
+        methods: Mapping[str, Method],
         store: str | None,
         report: Report,
         say: Say,
@@ -103,7 +107,7 @@ class _Driver:
         self.failures: list[Failure] = []
         self.said: set[str] = set()
         self.before = self.store.names() if self.store else {path.stem for path in config.out.glob("*.json")}
-        self.costs = {group: Clock(quiet, [group]).total for group in groups}
+        self.costs = {group: Clock(quiet, [group], methods).total for group in groups}
 
     def run(self) -> None:
         """Work until no group is left."""

@@ -18,8 +18,9 @@ from basisbench.errors import UserError
 from basisbench.grid.clock import Clock
 from basisbench.grid.config import RunConfig
 from basisbench.grid.failures import FOLDER, Failure
+from basisbench.grid.names import resolve_names
 from basisbench.grid.plan import Group
-from basisbench.grid.run import open_model, resolve_names
+from basisbench.grid.run import open_model
 from basisbench.results.schema import Result
 
 
@@ -88,7 +89,7 @@ class Worker:
     def run(self, group: Group, wait: bool) -> Done | None:
         """Compute a group; None if another process does so and `wait` is not set."""
         names = self._look_up(group)
-        ours = self.grid.run_group(group, Clock(self._tell, [group]), wait=wait)
+        ours = self.grid.run_group(group, Clock(self._tell, [group], self.grid.names.methods), wait=wait)
         self._keep_failures(names)
         return self._done() if ours else None
 

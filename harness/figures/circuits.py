@@ -10,7 +10,7 @@ import numpy as np
 
 from basisbench.measures.metrics import Floats
 from basisbench.measures.ranks import places
-from basisbench.results.files import RankingArrays
+from basisbench.results.files import CircuitArrays, RankingArrays
 
 Node = tuple[int, ...]
 FEWEST = 10
@@ -25,6 +25,14 @@ def nodes_of(ranking: RankingArrays) -> list[Node]:
     scored = ranking.score != 0
     columns = (ranking.layer[scored].tolist(), ranking.position[scored].tolist(), ranking.unit[scored].tolist())
     return list(dict.fromkeys(zip(*columns, strict=True)))
+
+
+def first_nodes(ranking: RankingArrays, k: int) -> list[Node]:
+    """Return the first k of `nodes_of`; of circuits that need not hold each other, the largest of at most k nodes."""
+    if not isinstance(ranking, CircuitArrays):
+        return nodes_of(ranking)[:k]
+    size = max((size for size in ranking.sizes.tolist() if size <= k), default=None)
+    return [] if size is None else [(layer, slot, unit) for layer, slot, unit in ranking.circuit(size).tolist()]
 
 
 def units_of(nodes: Collection[Node]) -> set[Node]:

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from basisbench.figures.circuits import Node, jaccard, nodes_of
+from basisbench.figures.circuits import Node, first_nodes, jaccard
 from basisbench.figures.series import Comparison, Series
 from basisbench.writing import Value
 
@@ -22,7 +22,7 @@ def overlaps(
 ) -> Pairs:
     """Return the overlaps of every two series of a group, of the set that `kind` makes of the first k nodes."""
     circuits = {
-        series: {r.cell.seed: kind(nodes_of(comparison.ranking(r))[:k]) for r in series.results}
+        series: {r.cell.seed: kind(first_nodes(comparison.ranking(r), k)) for r in series.results}
         for series in comparison.series
     }
     found: Pairs = {}

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import basis_file
 from basisbench.circuits.ablation import check_ablation
+from basisbench.circuits.circuit import Circuits
 from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import Ranking
+from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import scoring_metric
 from basisbench.measures.summary import summarise
 from basisbench.models.adapter import Model
@@ -24,7 +26,15 @@ from basisbench.models.names import file_sha256
 from basisbench.progress import Progress, silent
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.results.controls import Control
-from basisbench.results.files import OUTCOMES, UNIT, RankingArrays, describe_environment, make_result, pack_arrays
+from basisbench.results.files import (
+    OUTCOMES,
+    UNIT,
+    CircuitArrays,
+    RankingArrays,
+    describe_environment,
+    make_result,
+    pack_arrays,
+)
 from basisbench.results.schema import Cell, Data, PairCounts, Result, Timing
 from basisbench.values import LARGEST
 
@@ -73,7 +83,7 @@ def compute_cell(
     model: Model,
     model_hash: str,
     basis: Basis,
-    ranking: Ranking,
+    chosen: Ranking | Circuits,
     pairs: Pairs,
     *,
     seconds: dict[str, float] | None = None,
@@ -84,6 +94,8 @@ def compute_cell(
 ) -> tuple[Result, bytes]:
     """Return a cell's result and its packed arrays, with the first `keep_ranked` nodes of the ranking.
 
+    Of circuits of their own sizes it keeps those with so many nodes or fewer.
+
     `seconds` are those that its scores took, by phase; `control_method` says whether what ranked is a control. With
     `keep_rounded`, outcomes are rounded to multiples of `results.files.UNIT` before anything is made of them, and
     scores kept to SCORE_BITS significant bits. Raises UserError for a cell that cannot be computed.
@@ -93,7 +105,7 @@ def compute_cell(
         model,
         pairs.evaluation,
         basis,
-        ranking,
+        chosen,
         cell.grid,
         ablation=check_ablation(cell.ablation),
         error=cell.error,
@@ -105,7 +117,7 @@ def compute_cell(
     evaluated = time.perf_counter()
     statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
     taken = {"curve": evaluated - began, "statistics": time.perf_counter() - evaluated}
-    arrays = pack_arrays(curve, _ranking_arrays(ranking, keep_ranked, keep_rounded))
+    arrays = pack_arrays(curve, _arrays(chosen, curve, keep_ranked, keep_rounded))
     data = pairs.data
     environment = describe_environment(str(model.device), cell.dtype, torch.get_num_threads(), model_hash, data.hash)
     timing = Timing(seconds=(seconds or {}) | taken, peak_memory_bytes=_peak_memory(model.device))
@@ -114,11 +126,13 @@ def compute_cell(
     return make_result(cell, curve, statistics, arrays, data, environment, timing, controls), arrays
 
 
-def _ranking_arrays(ranking: Ranking, count: int, rounded: bool) -> RankingArrays:
-    """The first `count` nodes of a ranking as a result keeps them."""
-    units = torch.where(ranking.is_error, -1, ranking.unit)
-    layer, slot, unit = (part[:count].int().numpy() for part in (ranking.layer, ranking.slot, units))
-    score = ranking.score[:count].float().numpy()
+def _arrays(chosen: Ranking | Circuits, curve: Curve, count: int, rounded: bool) -> RankingArrays:
+    """The first `count` nodes of a ranking, or circuits of at most so many nodes, as a result keeps them."""
+    if isinstance(chosen, Circuits):
+        sizes = [size for size in curve.size.tolist() if size <= count]
+        return CircuitArrays.of({size: chosen.circuit(size).nodes.numpy() for size in sizes})
+    layer, slot, unit = chosen.circuit(count).nodes.int().numpy().T
+    score = chosen.score[:count].float().numpy()
     return RankingArrays(layer, slot, unit, _significant(score) if rounded else score)
 
 

@@ -2,46 +2,60 @@
 
 from collections.abc import Iterable, Mapping
 
+from basisbench.attribution import Method
 from basisbench.grid.plan import Group
 from basisbench.progress import Progress, Report
 
 
 class Clock:
-    """Turns what is done into a fraction of the whole run, by rough costs known beforehand.
+    """Turns what is done into a fraction of the whole run, by what methods say that they cost.
 
-    The unit of cost is a forward pass over the discovery pairs, more or less.
+    The unit of cost is a forward pass over the discovery pairs, more or less; a backward pass costs as much.
     """
 
-    CURVE = 4.0
-    COSTS: Mapping[str, float] = {"ig": 20.0, "ig_inputs": 8.0, "exact": 60.0}
-    OTHER_COST = 1.5
+    CURVE = 30.0
+    PROJECTION = 0.5
+    """What scoring takes beside passes: a basis' own share."""
+    OFTEN: Mapping[str, int] = {"run": 1, "site": 24, "node": 2000}
+    """How many sites, and nodes of a basis, there may be: the model that knows is not loaded yet."""
 
-    def __init__(self, report: Report, groups: Iterable[Group]) -> None:
+    def __init__(self, report: Report, groups: Iterable[Group], methods: Mapping[str, Method]) -> None:
         self.report = report
+        self.methods = methods
         self.total = sum(map(self._cost, groups))
         self.before = 0.0
+        self.within = 0.0
 
     def scoring(self, group: Group) -> Progress:
-        """A progress callback for the scores of a group."""
-        return self._part(group.label, 0.0, self._scores(group))
+        """A progress callback for the next scores of a group, of which there may be several."""
+        return self._part(group, self._scores(group))
 
-    def curve(self, group: Group, number: int) -> Progress:
-        """A progress callback for the curve of a group with that number, from 0."""
-        return self._part(group.label, self._scores(group) + number * self.CURVE, self.CURVE)
+    def curve(self, group: Group) -> Progress:
+        """A progress callback for the next curve of a group."""
+        return self._part(group, self.CURVE)
 
     def finish(self, group: Group) -> None:
         """Count a group as done, or as not to be done."""
         self.before += self._cost(group)
+        self.within = 0.0
         self.report(group.label, min(1.0, self.before / self.total))
 
     def _scores(self, group: Group) -> float:
-        return self.COSTS.get(group.shared.method.partition(":")[0], self.OTHER_COST)
+        bases = len(group.bases)
+        often = {**self.OFTEN, "basis": bases, "node": bases * self.OFTEN["node"]}
+        passes = self.methods[group.shared.method].passes
+        return bases * self.PROJECTION + sum((p.forward + p.backward) * often[p.per] for p in passes)
 
     def _cost(self, group: Group) -> float:
-        return self._scores(group) + len(group.treatments) * self.CURVE
+        treatments = {(treatment.ablation, treatment.error) for treatment in group.treatments}
+        asked = len(treatments) if self.methods[group.shared.method].needs_ablation else 1
+        return asked * self._scores(group) + len(group.treatments) * self.CURVE
 
-    def _part(self, label: str, begin: float, cost: float) -> Progress:
+    def _part(self, group: Group, cost: float) -> Progress:
+        begin = self.before + self.within
+        self.within += cost
+
         def progress(what: str, done: int, total: int) -> None:
-            self.report(f"{label}: {what}", (self.before + begin + cost * min(1.0, done / total)) / self.total)
+            self.report(f"{group.label}: {what}", min(1.0, (begin + cost * min(1.0, done / total)) / self.total))
 
         return progress

@@ -4,7 +4,8 @@
    computed.
 2. Load each model once. For each task and seed tokenise the pairs once; leave out cells whose result is in the folder.
 3. Claim a group, so that no other process on the folder computes it too; score all its bases that lack a result in one
-   go, so that they share passes and fields.
+   go, so that they share passes and fields. A method that needs the ablation scores once for each, and for each
+   treatment of errors.
 4. For each basis rank the nodes, evaluate the curve under each ablation, summarise, write.
 5. Groups that others held come last, when they have let go: what they have written is then there.
 
@@ -24,18 +25,19 @@ from pathlib import Path
 
 import torch
 
-from basisbench.attribution import Method, Scores, load_method
-from basisbench.bases.basis import Basis, BasisFactory
-from basisbench.bases.load import bind_basis, find_basis
+from basisbench.attribution import Circuits, Method, Request, Scores, ask
+from basisbench.bases.basis import Basis
+from basisbench.bases.load import bind_basis
 from basisbench.cache import write_atomically
 from basisbench.circuits.ablation import check_ablation
-from basisbench.circuits.ranking import rank_nodes
+from basisbench.circuits.ranking import Ranking, rank_nodes
 from basisbench.errors import UserError
-from basisbench.grid.cells import Pairs, compute_cell, content_hash
+from basisbench.grid.cells import Pairs, compute_cell
 from basisbench.grid.claims import claim
 from basisbench.grid.clock import Clock
 from basisbench.grid.config import RunConfig
 from basisbench.grid.failures import Failure, forget_failure, reason_of, record_failure, recorded_failure
+from basisbench.grid.names import NO_METHODS, Names, check_distinct, resolve_names
 from basisbench.grid.plan import Group, plan_groups
 from basisbench.measures.metrics import scoring_metric
 from basisbench.models.adapter import Model
@@ -45,7 +47,6 @@ from basisbench.prompts.prompt_set import PromptSet, Scoring
 from basisbench.prompts.selection import Filter, load_prompts
 from basisbench.results.files import read_result, write_result
 from basisbench.results.schema import Cell, Result, result_name
-from basisbench.tasks.load import load_task
 from basisbench.tasks.task import Task
 from basisbench.values import Split
 
@@ -70,30 +71,26 @@ class RunReport:
     folder: Path
 
 
-@dataclass(frozen=True)
-class Names:
-    """Everything that the cells of a run name, resolved."""
-
-    tasks: Mapping[str, Task]
-    methods: Mapping[str, Method]
-    factories: Mapping[str, BasisFactory]
-    hashes: Mapping[str, dict[str, str]]
-
-
 def run(
-    config: RunConfig | None = None, *, report: Report = quiet, say: Say = say_nothing, each: Each = ignore
+    config: RunConfig | None = None,
+    *,
+    report: Report = quiet,
+    say: Say = say_nothing,
+    each: Each = ignore,
+    methods: Mapping[str, Method] = NO_METHODS,
 ) -> RunReport:
     """Compute every cell of `config` that `config.out` does not hold yet.
 
-    `report` is called with progress, `say` with lines worth keeping, `each` with every new result. A cell that cannot
-    be computed is listed in the report's failures and the others go on. Raises UserError for a name that is not known,
-    a model that cannot be had and a folder that cannot be written, the disk being full for one.
+    `report` is called with progress, `say` with lines worth keeping, `each` with every new result. `methods` are handed
+    over as they are, by the names that `config` has for them; others are loaded. A cell that cannot be computed is
+    listed in the report's failures and the others go on. Raises UserError for a name that is not known, a model that
+    cannot be had and a folder that cannot be written, the disk being full for one.
     """
     config = config or RunConfig()
     groups = plan_groups(config)
-    names = resolve_names(groups)
+    names = resolve_names(groups, methods)
     check_folder(config.out)
-    clock = Clock(report, groups)
+    clock = Clock(report, groups, names.methods)
     results: list[Result] = []
     failures: list[Failure] = []
     reused = 0
@@ -122,26 +119,8 @@ def open_model(config: RunConfig, names: Names, model_name: str, groups: Sequenc
     model, model_hash = load_model(model_name, config.dtype, config.device, say)
     bound = dict.fromkeys(name for group in groups for name in group.bases)
     bases = {name: bind_basis(name, names.factories[name], model) for name in bound}
-    _check_distinct("bases", [basis.name for basis in bases.values()])
+    check_distinct("bases", [basis.name for basis in bases.values()])
     return Grid(config, names, model_name, model, model_hash, bases, say, each)
-
-
-def resolve_names(groups: Sequence[Group]) -> Names:
-    """Resolve everything that groups name; raises UserError for a name that is not known."""
-
-    def named(values: Iterator[str]) -> list[str]:
-        return list(dict.fromkeys(values))
-
-    tasks = {name: load_task(name) for name in named(group.shared.task for group in groups)}
-    methods = {name: load_method(name) for name in named(group.shared.method for group in groups)}
-    for name in named(treatment.ablation for group in groups for treatment in group.treatments):
-        check_ablation(name)
-    bases = named(name for group in groups for name in group.bases)
-    # what a file says may change while the run goes on: it counts as it was when it was loaded
-    hashes = {name: content_hash(name) for name in bases}
-    factories = {name: find_basis(name) for name in bases}
-    _check_distinct("tasks", [task.name for task in tasks.values()])
-    return Names(tasks, methods, factories, hashes)
 
 
 def check_folder(folder: Path) -> None:
@@ -149,12 +128,6 @@ def check_folder(folder: Path) -> None:
     probe = folder / f".writable-{os.getpid()}"
     write_atomically(probe, b"")
     probe.unlink()
-
-
-def _check_distinct(kind: str, names: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"two {kind} are called '{name}', so results could not be told apart: rename one")
 
 
 class Grid:
@@ -237,17 +210,15 @@ class Grid:
                 wanted.setdefault(basis, []).append(cell)
         if not wanted:
             return
-        began = time.perf_counter()
-        scores = self._scores(group, pairs, wanted, list(wanted), clock.scoring(group))
-        seconds = {"attribution": (time.perf_counter() - began) / len(wanted)}
-        is_control = self.names.methods[group.shared.method].is_control
-        done = 0
-        for basis, cells in wanted.items():
-            for cell in cells:
-                if basis in scores:
-                    progress = clock.curve(group, done)
-                    self._run_cell(cell, self.bases[basis], pairs, scores[basis], seconds, is_control, progress)
-                done += 1
+        method = self.names.methods[group.shared.method]
+        for some in _sharing(method, wanted):
+            began = time.perf_counter()
+            scores = self._scores(group, pairs, some, list(some), clock.scoring(group))
+            seconds = {"attribution": (time.perf_counter() - began) / len(some)}
+            for basis, cells in some.items():
+                for cell in cells if basis in scores else ():
+                    progress = clock.curve(group)
+                    self._run_cell(cell, self.bases[basis], pairs, scores[basis], seconds, method.is_control, progress)
 
     def _scores(
         self,
@@ -256,43 +227,56 @@ class Grid:
         wanted: Mapping[str, Sequence[Cell]],
         bases: Sequence[str],
         progress: Progress,
-    ) -> dict[str, Scores]:
+    ) -> dict[str, Scores | Circuits]:
         """Scores by basis; one that cannot be scored is noted, and spoils the passes it shares for no other."""
         chosen = [self.bases[name] for name in bases]
         method = self.names.methods[group.shared.method]
         try:
-            scores = method(self.model, pairs.discovery, chosen, seed=group.shared.seed, progress=progress)
+            scores = ask(method, self._request(method, wanted[bases[0]][0], pairs, chosen, progress))
             return {name: scores[basis.name] for name, basis in zip(bases, chosen, strict=True)}
         except CELL_ERRORS as error:
             if len(bases) == 1:
                 reason = reason_of(error)
-                self._fail(self._named(group, group.shared.method, chosen[0].name), reason)
+                self._fail(self._named(group, method.name, chosen[0].name), reason)
                 for cell in wanted[bases[0]]:
                     self._record_failure(cell, pairs, reason)
                 return {}
         alone = (self._scores(group, pairs, wanted, [name], progress) for name in bases)
         return {name: scores for found in alone for name, scores in found.items()}
 
+    def _request(self, method: Method, cell: Cell, pairs: Pairs, bases: Sequence[Basis], progress: Progress) -> Request:
+        """What a method is asked for cells that share scores, of which `cell` is one."""
+        return Request(
+            self.model,
+            pairs.discovery,
+            bases,
+            cell.seed,
+            cell.grid,
+            cell.positions,
+            check_ablation(cell.ablation) if method.needs_ablation else None,
+            cell.error if method.needs_ablation else None,
+            cell.task,
+            progress,
+        )
+
     def _run_cell(
         self,
         cell: Cell,
         basis: Basis,
         pairs: Pairs,
-        scores: Scores,
+        scores: Scores | Circuits,
         seconds: dict[str, float],
         control_method: bool,
         progress: Progress,
     ) -> None:
         try:
-            ranking = rank_nodes(
-                scores, basis, rank=cell.rank, positions=cell.positions, error=cell.error, limit=max(cell.grid)
-            )
+            chosen = scores if isinstance(scores, Circuits) else self._ranking(cell, basis, scores)
             result, arrays = compute_cell(
                 cell,
                 self.model,
                 self.model_hash,
                 basis,
-                ranking,
+                chosen,
                 pairs,
                 seconds=seconds,
                 keep_ranked=self.config.keep_ranked,
@@ -309,6 +293,12 @@ class Grid:
         forget_failure(self.config.out, result.name)
         self.results.append(result)
         self.each(result, path)
+
+    @staticmethod
+    def _ranking(cell: Cell, basis: Basis, scores: Scores) -> Ranking:
+        return rank_nodes(
+            scores, basis, rank=cell.rank, positions=cell.positions, error=cell.error, limit=max(cell.grid)
+        )
 
     def _named(self, group: Group, *more: str) -> str:
         return " ".join(
@@ -352,7 +342,7 @@ class Grid:
 
     def _cells(self, group: Group) -> Iterator[tuple[str, Cell]]:
         """A group's cells and the bases that they ask for; a basis without an error has one treatment of it."""
-        config = self.config
+        config, method = self.config, self.names.methods[group.shared.method]
         asked = dict.fromkeys(
             (t.basis, t.ablation, t.error if self.bases[t.basis].has_error else "score") for t in group.treatments
         )
@@ -365,13 +355,23 @@ class Grid:
                     model=self.model_name,
                     task=self.names.tasks[group.shared.task].name,
                     basis=basis.name,
-                    method=group.shared.method,
+                    method=method.name,
                     ablation=ablation,
                     error=error,
                     seed=group.shared.seed,
-                    options={**self.names.hashes[name], **content},
+                    options={**self.names.hashes[name], **content, **method.identity},
                 ),
             )
+
+
+def _sharing(method: Method, wanted: Mapping[str, Sequence[Cell]]) -> Iterator[dict[str, list[Cell]]]:
+    """The cells by basis, in portions that share scores: all of them, or those of one ablation and error treatment."""
+    portions: dict[object, dict[str, list[Cell]]] = {}
+    for basis, cells in wanted.items():
+        for cell in cells:
+            key = (cell.ablation, cell.error) if method.needs_ablation else None
+            portions.setdefault(key, {}).setdefault(basis, []).append(cell)
+    yield from portions.values()
 
 
 def _label(cell: Cell) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from basisbench.attribution import Scores, load_method
+from basisbench.attribution import Request, Scores, ask_scores, load_method
 from basisbench.bases.basis import Basis
 from basisbench.errors import UserError, printable
 from basisbench.models.adapter import Model
@@ -91,6 +91,7 @@ def score_tasks(
         except UserError as error:
             say(f"skipped: {error}")
             continue
-        scores = method(model, prompts, [basis], seed=seed, progress=progress)[basis.name]
+        request = Request(model, prompts, [basis], seed, progress=progress)
+        scores = ask_scores(method, request)[basis.name]
         found.append(TaskScores.of(name, scores, basis, prompts.slot_names))
     return found

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from typing_extensions import override
 
 from basisbench.cache import write_atomically
 from basisbench.errors import UserError, first_fault, printable
@@ -49,8 +50,62 @@ class RankingArrays:
     score: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        if self.layer.ndim != 1 or any(array.shape != self.layer.shape for array in vars(self).values()):
+        columns = (self.position, self.unit, self.score)
+        if self.layer.ndim != 1 or any(array.shape != self.layer.shape for array in columns):
             raise ValueError("layer, position, unit and score need one shape, [M]")
+
+    @property
+    def nodes(self) -> NDArray[np.int32]:
+        """(layer, position, unit) of each node, [M, 3]."""
+        nodes: NDArray[np.int32] = np.stack([self.layer, self.position, self.unit], 1)
+        return nodes
+
+    def has_circuit(self, size: int) -> bool:
+        """Whether the nodes of the circuit of this size are here."""
+        return size <= len(self.layer)
+
+    def circuit(self, size: int) -> NDArray[np.int32]:
+        """(layer, position, unit) of the nodes of the circuit of a size, which are the first: int32 [k, 3]."""
+        return self.nodes[:size]
+
+
+@dataclasses.dataclass(frozen=True)
+class CircuitArrays(RankingArrays):
+    """Circuits of `sizes`, int64 [P], that need not hold each other: uint8 `kept` [P, M] says which has which node.
+
+    The nodes of all are here, in the order of the first size that has them, without a score: it is 0. Raises
+    ValueError for arrays of other shapes.
+    """
+
+    sizes: NDArray[np.int64]
+    kept: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kept.shape != (*self.sizes.shape, *self.layer.shape) or not np.isin(self.kept, (0, 1)).all():
+            raise ValueError("kept needs a row of 0 and 1 for each size")
+
+    @classmethod
+    def of(cls, circuits: Mapping[int, NDArray[np.integer[Any]]]) -> "CircuitArrays":
+        """From the nodes (layer, position, unit) of each circuit, [k, 3] by size."""
+        places: dict[tuple[int, ...], int] = {}
+        for size in sorted(circuits):
+            for node in circuits[size].tolist():
+                places.setdefault(tuple(node), len(places))
+        kept = np.zeros((len(circuits), len(places)), np.uint8)
+        for row, size in zip(kept, sorted(circuits), strict=True):
+            row[[places[tuple(node)] for node in circuits[size].tolist()]] = 1
+        layer, position, unit = np.array(list(places), np.int32).reshape(-1, 3).T
+        return cls(layer, position, unit, np.zeros(len(places), np.float32), np.array(sorted(circuits)), kept)
+
+    @override
+    def has_circuit(self, size: int) -> bool:
+        return size in self.sizes
+
+    @override
+    def circuit(self, size: int) -> NDArray[np.int32]:
+        nodes: NDArray[np.int32] = self.nodes[self.kept[int(np.searchsorted(self.sizes, size))] > 0]
+        return nodes
 
 
 OUTCOMES = ("full", "empty", "circuit", "complement")
@@ -65,6 +120,7 @@ NARROWER: dict[type[np.generic], tuple[type[np.generic], ...]] = {
     np.int32: (np.int8, np.int16, np.int32),
     np.float64: (np.int16, np.float32, np.float64),
     np.float32: (np.float32,),
+    np.uint8: (np.uint8,),
 }
 OUTCOME_ARRAYS = {group: [f"{group}.{part.name}" for part in dataclasses.fields(Outcome)] for group in OUTCOMES}
 RANKING_ARRAYS = [f"ranking.{part.name}" for part in dataclasses.fields(RankingArrays)]
@@ -74,6 +130,8 @@ ARRAY_TYPES: dict[str, type[np.generic]] = {
     **dict.fromkeys(RANKING_ARRAYS, np.int32),
     "ranking.score": np.float32,
 }
+CIRCUIT_ARRAYS: dict[str, type[np.generic]] = {"ranking.sizes": np.int64, "ranking.kept": np.uint8}
+"""What there is beside, where circuits are not the first nodes of one ranking."""
 
 
 def describe_environment(device: str, dtype: str, threads: int, model_hash: str, data_hash: str) -> Environment:
@@ -97,7 +155,8 @@ def pack_arrays(curve: Curve, ranking: RankingArrays) -> bytes:
     for group in OUTCOMES:
         arrays |= {f"{group}.{part}": array for part, array in vars(getattr(curve, group)).items()}
     arrays |= {f"ranking.{name}": array for name, array in vars(ranking).items()}
-    return safetensors.numpy.save({name: _narrowest(array, ARRAY_TYPES[name]) for name, array in arrays.items()})
+    types = ARRAY_TYPES | CIRCUIT_ARRAYS
+    return safetensors.numpy.save({name: _narrowest(array, types[name]) for name, array in arrays.items()})
 
 
 def make_result(
@@ -187,7 +246,8 @@ def read_arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
         raise UserError(f"{beside} is not the file that {path.name} was written with: field arrays_sha256 differs")
     try:
         arrays = safetensors.numpy.load(packed)
-        for name, wanted in ARRAY_TYPES.items():
+        types = ARRAY_TYPES | (CIRCUIT_ARRAYS if CIRCUIT_ARRAYS.keys() & arrays.keys() else {})
+        for name, wanted in types.items():
             if name not in arrays or arrays[name].dtype.type not in NARROWER[wanted]:
                 raise UserError(f"array {name} of type {wanted.__name__}, or narrower, is missing")
             arrays[name] = widened(arrays[name], wanted)
@@ -196,7 +256,8 @@ def read_arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
         )
         size, distinct_units, error_nodes = (arrays[name] for name in COUNTS)
         curve = Curve(size, distinct_units, error_nodes, result.total_nodes, full, empty, circuit, complement)
-        return curve, RankingArrays(*[arrays[name] for name in RANKING_ARRAYS])
+        kind = CircuitArrays if "ranking.kept" in arrays else RankingArrays
+        return curve, kind(**{part.name: arrays[f"ranking.{part.name}"] for part in dataclasses.fields(kind)})
     except (safetensors.SafetensorError, KeyError, ValueError, UserError) as error:
         raise UserError(f"{beside} does not hold the arrays of a result: {error}") from error
 

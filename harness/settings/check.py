@@ -10,6 +10,7 @@ from basisbench.settings.common import (
     BASIS,
     CHAT,
     DEVICE,
+    METHOD,
     MODEL,
     SEED,
     SPLIT,
@@ -64,6 +65,7 @@ class ReproduceConfig(BaseModel):
     model: Annotated[Name | None, replace(MODEL, default="as recorded")] = None
     task: Annotated[Name | None, replace(TASK, default="as recorded")] = None
     basis: Annotated[Name | None, replace(BASIS, default="as recorded")] = None
+    method: Annotated[Name | None, replace(METHOD, default="as recorded")] = None
     tolerance: Annotated[
         float | None,
         Field(ge=0),

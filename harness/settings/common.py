@@ -41,8 +41,8 @@ TASK = Setting("Task", valid="a name, a folder or a .yaml file")
 TASKS = Setting("Tasks", valid="names, folders or .yaml files")
 BASIS = Setting("Basis", valid="a name, or path/to/file.py:Name")
 BASES = Setting("Bases", valid="names, or path/to/file.py:Name")
-METHOD = Setting("Attribution method that ranks nodes", valid="a name that `basisbench list methods` shows")
-METHODS = Setting("Attribution methods that rank nodes", valid="names that `basisbench list methods` shows")
+METHOD = Setting("Attribution method that ranks nodes", valid="a name, or path/to/file.py:Name")
+METHODS = Setting("Attribution methods that rank nodes", valid="names, path/to/file.py:Name, or scores:FILE")
 ABLATION = Setting(
     "What nodes that are not kept are set to", "mean, zero, mean_clean, resample, counterfactual", tells="condition"
 )

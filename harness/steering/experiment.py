@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import bind_basis, find_basis
 from basisbench.circuits.ranking import Ranking, rank_nodes
@@ -86,7 +86,7 @@ def steer(config: SteerConfig, *, say: Say = say_nothing, progress: Progress = s
     if config.counted:
         discovery = load_prompts(task, "discovery", config.n_discovery, config.seed, model, wanted)
         slot_names, digests = discovery.slot_names, discovery.digest
-        scores = method(model, discovery, bases, seed=config.seed, progress=progress)
+        scores = ask_scores(method, Request(model, discovery, bases, config.seed, progress=progress))
         rankings = {
             basis.name: rank_nodes(
                 scores[basis.name], basis, rank=config.rank, positions=config.positions, error="remove"

@@ -130,14 +130,11 @@ def _move(recorded: Result, again: Result, name: str, size: int, limit: float) -
 
 
 def _overlap(one: RankingArrays, other: RankingArrays, size: int) -> float:
-    """Share of the first `size` nodes of one ranking that are among those of the other; NaN if either keeps fewer."""
-    if size > min(len(one.layer), len(other.layer)):
+    """Share of the nodes of one circuit of `size` that are in the other; NaN if either is not kept."""
+    if not (one.has_circuit(size) and other.has_circuit(size)):
         return math.nan
-    first, second = (
-        set(zip(*(part[:size].tolist() for part in (ranking.layer, ranking.position, ranking.unit)), strict=True))
-        for ranking in (one, other)
-    )
-    return len(first & second) / size
+    first, second = ({tuple(node) for node in ranking.circuit(size).tolist()} for ranking in (one, other))
+    return len(first & second) / max(1, len(first), len(second))
 
 
 def _different(recorded: Result, again: Result) -> Iterator[str]:

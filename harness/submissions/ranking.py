@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from basisbench.attribution import Scores
 from basisbench.bases.basis import Basis
+from basisbench.circuits.scores import Scores
 from basisbench.errors import UserError, unknown_name
 from basisbench.results.files import RankingArrays
 from basisbench.submissions.scores_file import PREFIX, Floats, SubmittedScores

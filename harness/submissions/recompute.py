@@ -9,10 +9,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from basisbench.checks.findings import Finding, Problem, broken, warning
@@ -22,7 +21,7 @@ from basisbench.measures.metrics import reported_metrics, scoring_metric, scorin
 from basisbench.measures.statistic import STATISTICS
 from basisbench.measures.summary import summarise
 from basisbench.results.controls import shipped_controls
-from basisbench.results.files import RankingArrays, make_result
+from basisbench.results.files import CircuitArrays, RankingArrays, make_result
 from basisbench.results.schema import Interval, Result
 from basisbench.values import LEAST_RANKED, Number, size_grid
 
@@ -31,9 +30,6 @@ TOLERANCE = 1e-6
 MOST_WORK = 2**26
 """Numbers that a bootstrap may hold at once: resamples x (pairs + values on the curve)."""
 LARGEST_LOGIT = 1e6
-
-Integers = NDArray[np.int64]
-
 
 # -- the document alone --------------------------------------------------------------------------------
 
@@ -57,10 +53,6 @@ def _counts(result: Result) -> Iterator[Problem]:
     for size, units, errors in zip(curve.size, curve.distinct_units, curve.error_nodes, strict=True):
         if units + errors > size:
             yield broken(f"{units:,} distinct units and {errors:,} error nodes are more than the {size:,} kept")
-    for name in ("distinct_units", "error_nodes"):
-        values = getattr(curve, name)
-        if values != sorted(values):
-            yield broken(f"{name} falls as the circuit grows")
     for name, asked in (("discovery", cell.n_discovery), ("evaluation", cell.n_evaluation)):
         counts = getattr(result.data, name)
         if not 0 < counts.usable <= asked:
@@ -151,6 +143,8 @@ def check_outcomes(result: Result, curve: Curve) -> Finding:
 
 def check_ranking(result: Result, ranking: RankingArrays) -> Finding:
     """Whether the ranking is one of this cell, and has the counts that the curve reports."""
+    if isinstance(ranking, CircuitArrays):
+        return _check_circuits(result, ranking)
     length = len(ranking.layer)
     problems = [*_places(result, ranking)]
     longest = min(max(result.cell.grid, default=0), result.total_nodes)
@@ -166,15 +160,43 @@ def check_ranking(result: Result, ranking: RankingArrays) -> Finding:
         problems.append(
             broken(f"not sorted by {result.cell.rank}: node {first + 1:,} has a better score than {first:,}")
         )
-    units, errors = _counted(ranking)
-    sizes = [size for size in result.curve.size if size <= length]
-    at = np.array(sizes) - 1
-    for name, counted in (("distinct_units", units[at].tolist()), ("error_nodes", errors[at].tolist())):
-        for size, reported, count in zip(sizes, getattr(result.curve, name), counted, strict=False):
-            if reported != count:
-                problems.append(broken(f"{name} at {size:,} is {reported:,}, the ranking has {count:,}"))
+    for name in ("distinct_units", "error_nodes"):
+        values = getattr(result.curve, name)
+        if values != sorted(values):
+            problems.append(broken(f"{name} falls as the circuit grows"))
+    problems += _compared(result, [size for size in result.curve.size if size <= length], ranking)
     unchecked = "" if length == longest else f", of {longest:,}: what larger circuits count was not checked"
     return Finding("ranking", f"{length:,} nodes in order{unchecked}", tuple(problems))
+
+
+def _check_circuits(result: Result, circuits: CircuitArrays) -> Finding:
+    """Whether circuits that need not hold each other are of this cell, with the counts that the curve reports."""
+    problems = [*_places(result, circuits)]
+    sizes = circuits.sizes.tolist()
+    measured = result.curve.size
+    if sizes != measured[: len(sizes)] or any(size <= LEAST_RANKED for size in measured[len(sizes) :]):
+        words = f"circuits of the sizes {sizes} are held: valid are those measured, up to {LEAST_RANKED:,} at least"
+        return Finding("ranking", "", (*problems, broken(words)))
+    for size, count in zip(sizes, circuits.kept.sum(1).tolist(), strict=True):
+        if count > size:
+            problems.append(broken(f"the circuit of size {size:,} has {count:,} nodes"))
+    if not np.isfinite(circuits.score).all():
+        problems.append(broken("a score is NaN or infinite"))
+    problems += _compared(result, sizes, circuits)
+    return Finding("ranking", f"{len(sizes)} circuits of {len(circuits.layer):,} nodes in all", tuple(problems))
+
+
+def _compared(result: Result, sizes: Sequence[int], ranking: RankingArrays) -> Iterator[Problem]:
+    """What the curve reports of the circuits of these sizes, its first, against the nodes they have."""
+    for place, size in enumerate(sizes):
+        layer, _, unit = ranking.circuit(size).T
+        counted = {
+            "distinct_units": len(np.unique(np.stack([layer, unit])[:, unit >= 0], axis=1).T),
+            "error_nodes": int((unit == -1).sum()),
+        }
+        for name, count in counted.items():
+            if (reported := getattr(result.curve, name)[place]) != count:
+                yield broken(f"{name} at {size:,} is {reported:,}, the ranking has {count:,}")
 
 
 def _places(result: Result, ranking: RankingArrays) -> Iterator[Problem]:
@@ -201,15 +223,6 @@ def _places(result: Result, ranking: RankingArrays) -> Iterator[Problem]:
     least = int(widths.sum()) * max(1, int(position.max()) + 1)
     if least > result.total_nodes:
         yield broken(f"the ranking speaks of {least:,} nodes or more, total_nodes is {result.total_nodes:,}")
-
-
-def _counted(ranking: RankingArrays) -> tuple[Integers, Integers]:
-    """Distinct (layer, unit) and error nodes among the first i + 1 nodes, int64 [M] each."""
-    is_error = ranking.unit == -1
-    pairs = np.stack([ranking.layer, ranking.unit])
-    first = np.zeros(len(is_error), bool)
-    first[np.unique(pairs, axis=1, return_index=True)[1]] = True
-    return np.cumsum(first & ~is_error), np.cumsum(is_error)
 
 
 # -- the numbers ---------------------------------------------------------------------------------------

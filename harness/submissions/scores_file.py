@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from basisbench.cache import write_atomically
 from basisbench.errors import UserError, first_fault
 from basisbench.models.names import file_sha256
-from basisbench.results.files import MAX_ARRAYS_BYTES, RankingArrays, read_arrays
+from basisbench.results.files import CIRCUIT_ARRAYS, MAX_ARRAYS_BYTES, CircuitArrays, RankingArrays, read_arrays
 from basisbench.submissions.document import read_document, short
 from basisbench.values import Count, Line, Size
 
@@ -40,6 +40,7 @@ COLUMNS = ("layer", "position", "unit", "score")
 FLOATS = ("F16", "F32", "F64")
 INTEGERS = ("I8", "I16", "I32", "I64", "U8", "U16", "U32")
 FORMS = f"valid: {PREFIX}0, {PREFIX}1, ... or {', '.join(COLUMNS)}"
+NO_RANKING = "holds circuits of different sizes that need not hold each other: valid is one ranking"
 
 Floats = NDArray[np.float32]
 MethodName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:-]{0,59}$")]
@@ -119,10 +120,13 @@ def _of_result(path: Path) -> SubmittedScores:
         result = read_document(path)
     except UserError as error:
         raise _BadScoresError(str(error)) from error
+    _, ranking = read_arrays(path, result)
+    if isinstance(ranking, CircuitArrays):
+        raise _BadScoresError(NO_RANKING)
     cell = result.cell
     about = {name: getattr(cell, name) for name in ("model", "task", "basis", "n_discovery", "seed")}
     about["name"] = cell.method.removeprefix(METHOD)
-    return SubmittedScores(_valid(about), read_arrays(path, result)[1], result.arrays_sha256)
+    return SubmittedScores(_valid(about), ranking, result.arrays_sha256)
 
 
 def _about(metadata: Mapping[str, str]) -> About:
@@ -152,6 +156,8 @@ def _valid(about: Mapping[str, object]) -> About:
 def _nodes(file: Any) -> RankingArrays | Mapping[int, Floats]:
     """The nodes of an open safetensors file; raises _BadScoresError. Shapes and types are read before any array."""
     names = set(file.keys())
+    if names & CIRCUIT_ARRAYS.keys():
+        raise _BadScoresError(NO_RANKING)
     for prefix in ("", "ranking."):
         if {prefix + column for column in COLUMNS} <= names:
             return _listed(file, prefix)

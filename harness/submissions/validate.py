@@ -22,7 +22,7 @@ from rich.text import Text
 from basisbench.checks.findings import Finding, Verdict, broken
 from basisbench.errors import UserError
 from basisbench.measures.curve import Curve
-from basisbench.results.files import ARRAY_TYPES, RankingArrays, read_arrays
+from basisbench.results.files import ARRAY_TYPES, CIRCUIT_ARRAYS, RankingArrays, read_arrays
 from basisbench.results.schema import Result
 from basisbench.submissions.document import read_document, refuse_link, short
 from basisbench.submissions.recompute import check_numbers, check_outcomes, check_ranking, check_record
@@ -120,16 +120,27 @@ def _arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
     """Read the arrays if they are no larger than what the document speaks of; raises UserError."""
     beside = path.with_suffix(".safetensors")
     refuse_link(beside)
+    names = _array_names(beside)
     points, pairs = len(result.curve.size), result.data.evaluation.usable
-    nodes = min(max(result.cell.grid, default=0), result.total_nodes)
-    most = 8 * (3 * points + 10 * pairs * (1 + points)) + 16 * nodes + HEADER_BYTES
+    nodes, each = min(max(result.cell.grid, default=0), result.total_nodes), 16
+    if CIRCUIT_ARRAYS.keys() & names:
+        nodes, each = min(sum(result.curve.size), result.total_nodes), 16 + points
+    most = 8 * (4 * points + 10 * pairs * (1 + points)) + each * nodes + HEADER_BYTES
     if beside.is_file() and (size := beside.stat().st_size) > most:
         raise UserError(f"{beside} has {size:,} bytes: the arrays of {path.name} have at most {most:,}")
     arrays = read_arrays(path, result)
-    with safetensors.safe_open(beside, framework="np") as file:
-        if strange := sorted(set(file.keys()) - set(ARRAY_TYPES)):
-            raise UserError(f"{beside} holds an array that no result has: {strange[0][:60]!a}")
+    if strange := sorted(names - ARRAY_TYPES.keys() - CIRCUIT_ARRAYS.keys()):
+        raise UserError(f"{beside} holds an array that no result has: {strange[0][:60]!a}")
     return arrays
+
+
+def _array_names(path: Path) -> set[str]:
+    """The names of a file's arrays; none where it cannot be opened, which reading it will say."""
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            return set(file.keys())
+    except (OSError, safetensors.SafetensorError):
+        return set()
 
 
 def validation_table(reports: Sequence[FileReport]) -> RenderableType:

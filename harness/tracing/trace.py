@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import load_basis
 from basisbench.circuits.ranking import rank_nodes
@@ -141,7 +141,7 @@ def _of_task(
     progress: Progress,
 ) -> _Traced:
     method = load_method(config.method)
-    scores = method(model, prompts, [basis], seed=config.seed, progress=progress)[basis.name]
+    scores = ask_scores(method, Request(model, prompts, [basis], config.seed, progress=progress))[basis.name]
     metric = abs(_mean_metric(model, prompts)) if config.threshold is not None else 0.0
     nodes = choose(scores, basis, config, metric, apart)
     say(f"tracing {len(nodes)} units in {prompts.n_prompts} prompts")

@@ -12,7 +12,7 @@ import typer
 from torch import Tensor
 
 import basisbench
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import load_basis
 from basisbench.circuits.ranking import Ranking, rank_nodes
@@ -54,7 +54,7 @@ def main(
     steered = recordings.evaluation(model, pairs, seed, found)
     recorded = recordings.record_prompts(model, basis)
     typer.echo(f"{len(recorded.states)} prompts about {len(set(recorded.states))} states")
-    scores = load_method("relp")(model, found, [basis], seed=seed, progress=silent)["neurons"]
+    scores = ask_scores(load_method("relp"), Request(model, found, [basis], seed))["neurons"]
     ranking = rank_nodes(scores, basis, error="remove")
     city, last = (found.slot_names.index(name) for name in (recordings.CITY, recorded.last_slot))
     at_city, at_end = _at(ranking, city), _at(ranking, last)
@@ -158,7 +158,7 @@ def _told(
 
 def _state_swaps(model: Model, basis: Basis, found: PromptSet, known: PromptSet, seed: int) -> dict[str, Swapped]:
     """Swaps between all states that the model knows: nodes of the one-hop circuit, and all neurons at the state."""
-    scores = load_method("relp")(model, found, [basis], seed=seed, progress=silent)["neurons"]
+    scores = ask_scores(load_method("relp"), Request(model, found, [basis], seed))["neurons"]
     ranking = rank_nodes(scores, basis, error="remove")
     swapped = {}
     for count in (100, 1000):

@@ -1,21 +1,20 @@
 """Gradient fields and scores against autograd by hand, single passes in a loop, and patches by hand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from basisbench.attribution import fields, load_method
-from basisbench.attribution.activations import chunks
+from basisbench.attribution import Request, ask, ask_scores, fields, load_method
+from basisbench.attribution.activations import Chunk, chunks
 from basisbench.attribution.relp import relp_hooks
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import load_basis
 from basisbench.errors import UserError
 from basisbench.models.adapter import Edit, Model, Start
 from basisbench.models.sites import Site
-from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from toys.models import ARCHITECTURES, LAYERS, altered, pair_rows, prompt_set, random_hf
 
@@ -28,7 +27,7 @@ def constant(value: Tensor) -> Edit:
 
 def score(model: Model, prompts: PromptSet, method: str, names: Sequence[str]) -> dict[str, dict[int, Tensor]]:
     chosen = [load_basis(name, model) for name in names]
-    scores = load_method(method)(model, prompts, chosen, seed=0, progress=silent)
+    scores = ask_scores(load_method(method), Request(model, prompts, chosen))
     return {name: dict(scores[name].by_layer) for name in names}
 
 
@@ -175,9 +174,10 @@ def test_exact_patches_no_more_nodes_than_asked(count: int, tiny: Callable[[str]
     total = sum(values.numel() for values in score(model, prompts, "atp", ["neurons"])["neurons"].values())
     assert total == 600
     patched: list[int] = []
-    load_method(f"exact:{count}")(
-        model, prompts, [load_basis("neurons", model)], seed=0, progress=lambda what, done, _: patched.append(done)
+    request = Request(
+        model, prompts, [load_basis("neurons", model)], progress=lambda what, done, _: patched.append(done)
     )
+    ask(load_method(f"exact:{count}"), request)
     assert patched[-1] == count * prompts.n_prompts
 
 
@@ -255,14 +255,14 @@ def test_one_field_serves_neurons_and_mlp_output(tiny: Callable[[str], Model], m
     """Neurons, MLP outputs and rotations ask for one field a layer; behind a post-norm for two."""
     asked: list[int] = []
 
-    def counted(model: Model, chunk: object, sites: Sequence[Site]) -> object:
-        asked.append(len(sites))
-        return fields.atp(model, chunk, sites)  # type: ignore[arg-type]  # passed on as it came
+    class Counted(fields.Atp):
+        def field(self, model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
+            asked.append(len(sites))
+            return super().field(model, chunk, sites)
 
     names = ("neurons", "mlp_out", "rotated_neurons", "rotated_mlp_out")
     for architecture, per_layer in (("llama", 1), ("gemma2", 2)):
         model = tiny(architecture)
-        method = fields.FieldMethod("counted", counted)  # type: ignore[arg-type]  # wraps a field
         chosen = [load_basis(name, model) for name in names]
-        method(model, prompt_set(model, pair_rows(2)), chosen, seed=0, progress=silent)
+        ask(Counted(), Request(model, prompt_set(model, pair_rows(2)), chosen))
         assert asked.pop() == per_layer * LAYERS

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from basisbench.attribution import Scores, load_method
+from basisbench.attribution import Request, Scores, ask_scores, load_method
 from basisbench.baselines.cross_layer import CrossLayerBasis, clt
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import load_basis
@@ -18,7 +18,6 @@ from basisbench.circuits.ranking import rank_nodes
 from basisbench.errors import UserError
 from basisbench.models.adapter import Edit, Model
 from basisbench.models.sites import Site
-from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from toys.cross_layer import UNITS, WIDTH, Weights, activations, save_clt
 from toys.models import LAYERS, assert_identity, pair_rows, prompt_set
@@ -154,7 +153,7 @@ def test_scores_equal_autograd_through_an_explicit_splice(tiny: Make, tmp_path: 
     weights = save_clt(tmp_path)
     basis = clt(model, str(tmp_path))
     prompts = prompt_set(model, pair_rows(4, (5, 4)))
-    scores = load_method("atp")(model, prompts, [basis], seed=0, progress=silent)[basis.name]
+    scores = ask_scores(load_method("atp"), Request(model, prompts, [basis]))[basis.name]
     clean = record(model, prompts.clean, prompts.last, all_sites())
     corrupt = record(model, prompts.corrupt, prompts.last, all_sites())
     f = {i: activations(weights, i, clean[Site(i, "resid_mid")]) for i in range(LAYERS)}

@@ -12,7 +12,7 @@ import torch
 from sae_lens.loading.pretrained_saes_directory import PretrainedSAELookup, get_pretrained_saes_directory
 from torch import Tensor
 
-from basisbench.attribution import Scores, load_method
+from basisbench.attribution import Request, Scores, ask_scores, load_method
 from basisbench.baselines.dictionaries import DictionaryBasis, dictionary_basis, sae, transcoder
 from basisbench.baselines.dictionaries.byte_cache import ByteCache
 from basisbench.bases.load import load_basis
@@ -22,7 +22,6 @@ from basisbench.circuits.ranking import rank_nodes
 from basisbench.errors import UserError
 from basisbench.models.adapter import Edit, Model
 from basisbench.models.sites import Site
-from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.values import ErrorTreatment
 from hub.server import Hub
@@ -295,7 +294,7 @@ def test_scores_equal_autograd_through_an_explicit_splice(variant: Variant, tiny
     model = tiny("llama")
     basis = basis_of(variant, model, tmp_path)
     prompts = prompt_set(model, pair_rows(4, (5, 4)))
-    scores = load_method("atp")(model, prompts, [basis], seed=0, progress=silent)[basis.name]
+    scores = ask_scores(load_method("atp"), Request(model, prompts, [basis]))[basis.name]
     clean = record(model, prompts.clean, prompts.last, sites_of(basis))
     corrupt = record(model, prompts.corrupt, prompts.last, sites_of(basis))
     for layer in basis.layers():

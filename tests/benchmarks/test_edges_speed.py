@@ -9,11 +9,10 @@ import pytest
 import torch
 
 import basisbench
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.bases.load import load_basis
 from basisbench.circuits.ranking import rank_nodes
 from basisbench.models.adapter import Model
-from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.prompts.selection import load_prompts
 from basisbench.tasks.load import load_task
@@ -40,7 +39,7 @@ def test_batched_targets_beat_one_at_a_time(
     name: str, model: Model, prompts: PromptSet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     basis = load_basis(name, model)
-    scores = load_method("relp")(model, prompts, [basis], seed=0, progress=silent)[name]
+    scores = ask_scores(load_method("relp"), Request(model, prompts, [basis]))[name]
     ranking = rank_nodes(scores, basis, error="remove")
     tokens = prompts.clean[0, : int(prompts.last[0]) + 1]
     nodes = [node for node in ranked_nodes(ranking, NODES) if node.position < len(tokens)]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import basisbench
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.attribution.fields import STEPS
 from basisbench.bases.basis import Basis, LinearBasis
 from basisbench.bases.load import load_basis
@@ -20,7 +20,6 @@ from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import rank_nodes
 from basisbench.models.adapter import Edit, Model
 from basisbench.models.sites import Site
-from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.prompts.scoring import objective
 from basisbench.prompts.selection import load_prompts
@@ -76,7 +75,7 @@ def some_layers(name: str, kind: str, model: Model, width: int) -> Basis:
 
 def score(method: str, model: Model, prompts: PromptSet, bases: Sequence[Basis]) -> Callable[[], dict[int, Tensor]]:
     run = load_method(method)
-    return lambda: dict(run(model, prompts, bases, seed=0, progress=silent)[bases[0].name].by_layer)
+    return lambda: dict(ask_scores(run, Request(model, prompts, bases))[bases[0].name].by_layer)
 
 
 def naive_ig(model: Model, prompts: PromptSet, layers: Sequence[int]) -> dict[int, Tensor]:
@@ -160,7 +159,7 @@ def test_a_curve_point_against_a_plain_forward(model: Model, capsys: pytest.Capt
 
     for name in ("neurons", "mlp_out", "rotated_neurons"):
         basis = load_basis(name, model)
-        scores = load_method("relp")(model, discovery, [basis], seed=0, progress=silent)[basis.name]
+        scores = ask_scores(load_method("relp"), Request(model, discovery, [basis]))[basis.name]
         ranking = rank_nodes(scores, basis)
         measured = functools.partial(evaluate, model, pairs, basis, ranking, size_grid())
         curve, forward = seconds(measured, plain, repeats=2)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from basisbench.attribution import Scores, load_method
+from basisbench.attribution import Request, Scores, ask_scores, load_method
 from basisbench.bases.basis import Basis, LinearBasis
 from basisbench.bases.load import load_basis
 from basisbench.circuits.ablation import ABLATIONS, Ablation, donors, reference
@@ -24,7 +24,6 @@ from basisbench.measures.metrics import METRICS
 from basisbench.measures.summary import summarise
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
-from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.prompts.scoring import outcome as outcome_of
 from basisbench.values import ErrorTreatment, Positions
@@ -343,7 +342,7 @@ def test_how_points_are_batched_changes_nothing(tiny: Callable[[str], Model], mo
 def test_keeping_everything_is_one_and_nothing_is_zero(tiny: Callable[[str], Model]) -> None:
     """With all but the node of least effect kept, f is 1 and c is 0."""
     model, prompts, basis, _ = setting(tiny, "neurons")
-    scores = load_method("exact")(model, prompts, [basis], seed=0, progress=silent)[basis.name]
+    scores = ask_scores(load_method("exact"), Request(model, prompts, [basis]))[basis.name]
     ranking = rank_nodes(scores, basis)
     curve = evaluate(model, prompts, basis, ranking, [ranking.total - 1])
     statistics = summarise(curve, n_resamples=50)

@@ -5,13 +5,12 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerFast
 
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.bases.load import load_basis
 from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import rank_nodes
 from basisbench.measures.summary import summarise
 from basisbench.models.adapter import Model
-from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from basisbench.tasks.pair import Pair
 from basisbench.values import size_grid
@@ -61,7 +60,7 @@ def test_the_planted_circuit_is_found_at_its_size(method: str, tokenizer: PreTra
     model = planted(tokenizer)
     prompts = pairs(model)
     basis = load_basis("neurons", model)
-    scores = load_method(method)(model, prompts, [basis], seed=0, progress=silent)["neurons"]
+    scores = ask_scores(load_method(method), Request(model, prompts, [basis]))["neurons"]
     ranking = rank_nodes(scores, basis)
     last = prompts.n_slots - 1
     found = list(zip(ranking.layer.tolist(), ranking.slot.tolist(), ranking.unit.tolist(), strict=True))
@@ -84,6 +83,6 @@ def test_controls_take_the_distractor_for_the_circuit(method: str, tokenizer: Pr
     model = planted(tokenizer)
     prompts = pairs(model)
     basis = load_basis("neurons", model)
-    scores = load_method(method)(model, prompts, [basis], seed=0, progress=silent)["neurons"].by_layer
+    scores = ask_scores(load_method(method), Request(model, prompts, [basis]))["neurons"].by_layer
     assert scores[0][-1, NOISE] == pytest.approx(float(scores[0][-1, READER]), rel=1e-5)
     assert scores[0][-1, NOISE] > 0

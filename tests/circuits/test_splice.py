@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from basisbench.attribution import Scores, load_method
+from basisbench.attribution import Request, Scores, ask_scores, load_method
 from basisbench.bases.basis import BASES, Basis, LinearBasis
 from basisbench.bases.load import load_basis
 from basisbench.circuits.ablation import ABLATIONS, Ablation
@@ -14,7 +14,6 @@ from basisbench.circuits.ranking import rank_nodes
 from basisbench.measures.metrics import METRICS
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
-from basisbench.progress import silent
 from basisbench.values import LARGEST
 from toys.models import ARCHITECTURES, assert_identity, pair_rows, prompt_set
 
@@ -83,7 +82,7 @@ def test_every_method_scores_every_node(method: str, tiny: Callable[[str], Model
     model = tiny("llama")
     prompts = prompt_set(model, pair_rows(4))
     chosen = bases(model)
-    scores = load_method(method)(model, prompts, chosen, seed=0, progress=silent)
+    scores = ask_scores(load_method(method), Request(model, prompts, chosen))
     for basis in chosen:
         for layer in basis.layers():
             assert scores[basis.name].by_layer[layer].shape == (

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import basisbench
-from basisbench.attribution import Scores, load_method
+from basisbench.attribution import Request, Scores, ask_scores, load_method
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import load_basis
 from basisbench.circuits.ablation import Ablation
@@ -24,7 +24,6 @@ from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import rank_nodes
 from basisbench.measures.curve import Curve
 from basisbench.models.adapter import Model
-from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from hub.dictionaries import Weights, axes, cross_layer, publish
 from hub.models import LAYERS, NEURONS, WIDTH, add_model, model_files, plain_relu
@@ -109,8 +108,7 @@ def assert_axes(model: Model, basis: str, site: str, tolerance: float) -> None:
     assert np.abs(own.circuit.answer - own.empty.answer).max() > 5 * tolerance  # or nothing was compared
 
     # and a method's scores of an axis and of its opposite add up to the axis' own
-    method = load_method("relp")
-    found = method(model, prompts, [dictionary, coordinates], seed=0, progress=silent)
+    found = ask_scores(load_method("relp"), Request(model, prompts, [dictionary, coordinates]))
     for layer in range(LAYERS):
         ours, expected = found[dictionary.name].by_layer[layer], found[site].by_layer[layer]
         scale = expected.abs().max()

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from basisbench import LinearBasis, UserError
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.attribution.relp import relp_hooks
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import bind_basis
@@ -23,7 +23,6 @@ from basisbench.measures.metrics import LOGIT_DIFFERENCE
 from basisbench.models.adapter import Edit, Model
 from basisbench.models.shapes import shape_of
 from basisbench.models.sites import SITES, Site, SiteKind
-from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PromptSet
 from toys.models import ARCHITECTURES, CONFIGS, LAYERS, VOCABULARY, pair_rows, prompt_set, random_hf
 
@@ -140,7 +139,7 @@ def test_a_basis_at_a_new_site_is_scored_and_evaluated(architecture: str, attn_i
         before, after, field = inputs(hf, clean), inputs(hf, corrupt), gradients(hf, prompts, pair, clean)
         for layer in range(LAYERS):
             expected[layer] += projected(prompts, pair, layer, field[layer], after[layer] - before[layer])
-    scores = load_method("atp")(model, prompts, [basis], seed=0, progress=silent)["own"]
+    scores = ask_scores(load_method("atp"), Request(model, prompts, [basis]))["own"]
     for layer, found in scores.by_layer.items():
         assert found.abs().max() > 1e-4
         torch.testing.assert_close(found, expected[layer], atol=1e-4, rtol=1e-3)
@@ -200,7 +199,7 @@ def test_relp_reaches_a_new_site(architecture: str, attn_in: SiteKind, tiny: Tin
         for layer, gradient in relp_gradients(model, prompts, pair).items():
             expected[layer] += projected(prompts, pair, layer, gradient, after[layer] - before[layer])
     basis = basis_at(attn_in.name, model)
-    scores = load_method("relp")(model, prompts, [basis], seed=0, progress=silent)["own"]
+    scores = ask_scores(load_method("relp"), Request(model, prompts, [basis]))["own"]
     for layer, part in scores.by_layer.items():
         torch.testing.assert_close(part, expected[layer], atol=1e-4, rtol=1e-3)
 

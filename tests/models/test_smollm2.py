@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import basisbench
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.attribution.relp import relp_hooks
 from basisbench.bases.load import load_basis
 from basisbench.checks.basis import check_basis
@@ -15,7 +15,6 @@ from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import rank_nodes
 from basisbench.models.adapter import Model, Start
 from basisbench.models.sites import Site
-from basisbench.progress import silent
 from basisbench.prompts.selection import load_prompts
 from basisbench.tasks.load import load_task
 from basisbench.text.sample import TEXT
@@ -91,7 +90,7 @@ def test_the_shipped_dictionaries_keep_the_contract(kind: str, model: Model) -> 
 def test_all_bases_of_the_mlp_share_both_ends_of_the_curve(model: Model) -> None:
     prompts = load_prompts(load_task("sva/nounpp"), "evaluation", 8, 0, model)
     bases = [load_basis(name, model) for name in ("mlp_out", "sae", "transcoder")]
-    scores = load_method("atp")(model, prompts, bases, seed=0, progress=silent)
+    scores = ask_scores(load_method("atp"), Request(model, prompts, bases))
     curves = [evaluate(model, prompts, b, rank_nodes(scores[b.name], b), [100]) for b in bases]
     for curve in curves[1:]:
         for end in ("full", "empty"):

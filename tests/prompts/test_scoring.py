@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.bases.load import load_basis
 from basisbench.circuits.curves import evaluate
 from basisbench.circuits.ranking import rank_nodes
@@ -19,7 +19,6 @@ from basisbench.measures.metrics import METRICS, scoring_metric, scoring_metrics
 from basisbench.models.adapter import Model, Start
 from basisbench.models.recording import record
 from basisbench.models.sites import Site
-from basisbench.progress import silent
 from basisbench.prompts.prompt_set import PLAIN, PromptSet, Scoring, usable_pairs
 from basisbench.prompts.scoring import log_probabilities, objective, outcome
 from basisbench.prompts.selection import WRONG, Filter, load_prompts
@@ -230,7 +229,7 @@ def test_integrated_gradients_sum_to_the_change_of_the_metric(scoring: Scoring, 
     model = tiny("llama")
     prompts = prompt_set(model, changed(pair_rows(4), answers=" w7 w8 w3", foils=" w7 w9"), scoring)
     basis = load_basis("mlp_out", model)
-    scores = load_method("ig")(model, prompts, [basis], seed=0, progress=silent)["mlp_out"]
+    scores = ask_scores(load_method("ig"), Request(model, prompts, [basis]))["mlp_out"]
     site, before = Site(model.n_layers - 1, "mlp_out"), Site(model.n_layers - 1, "resid_pre")
     clean, hidden = record(model, prompts.clean, prompts.last, [site, before])
     corrupt, _ = record(model, prompts.corrupt, prompts.last, [site])
@@ -249,7 +248,7 @@ def test_a_curve_of_whole_answers_meets_its_ends(tiny: Callable[[str], Model]) -
     model = tiny("llama")
     prompts = prompt_set(model, changed(pair_rows(4), answers=" w7 w8 w3", foils=" w7 w9"), WHOLE)
     basis = load_basis("neurons", model)
-    scores = load_method("atp")(model, prompts, [basis], seed=0, progress=silent)["neurons"]
+    scores = ask_scores(load_method("atp"), Request(model, prompts, [basis]))["neurons"]
     ranking = rank_nodes(scores, basis)
     curve = evaluate(model, prompts, basis, ranking, [1, ranking.total - 1])
     np.testing.assert_allclose(curve.circuit.answer[-1], curve.full.answer, atol=0.05)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from basisbench import cli
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import load_basis
 from basisbench.errors import UserError
@@ -325,7 +325,7 @@ def test_shares_slots_and_ranks(name: str, tiny: Make, tmp_path: Path, task_fold
     basis = named_basis(name, model, tmp_path)
     (task,) = score_tasks(model, basis, task_folders[:1], n=6, progress=silent)
     prompts = load_prompts(load_task(task_folders[0]), "discovery", 6, 0, model)
-    scores = load_method("relp")(model, prompts, [basis], seed=0, progress=silent)[basis.name].by_layer
+    scores = ask_scores(load_method("relp"), Request(model, prompts, [basis]))[basis.name].by_layer
     own = {
         (layer, unit): [abs(float(s)) for s in scores[layer][:, unit]]
         for layer in basis.layers()

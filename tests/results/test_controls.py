@@ -1,23 +1,20 @@
 """Who is a control: the basis and the method say it, their results carry it, and older results are told by name."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from basisbench import UserError, make_config
-from basisbench.attribution import METHODS, Scores, load_method
-from basisbench.attribution.methods import no_option
-from basisbench.bases.basis import BASES, Basis
+from basisbench.attribution import METHODS, Method, Request, Scores, ask_scores, load_method
+from basisbench.bases.basis import BASES
 from basisbench.bases.load import load_basis
 from basisbench.grid import run as runner
 from basisbench.leaderboard import build_leaderboard
 from basisbench.models.adapter import Model
-from basisbench.progress import Progress
-from basisbench.prompts.prompt_set import PromptSet
 from basisbench.results.controls import Control
 from basisbench.results.files import read_result
 from basisbench.results.schema import Result
@@ -40,16 +37,16 @@ rotated_neurons = rotated_pca
 """
 
 
-@dataclass(frozen=True)
-class Backwards:
+class Backwards(Method):
     """A user's own method, that says of itself whether it is a control."""
 
-    is_control: bool
+    description = "A user's own."
 
-    def __call__(
-        self, model: Model, prompts: PromptSet, bases: Sequence[Basis], *, seed: int, progress: Progress
-    ) -> dict[str, Scores]:
-        found = load_method("atp")(model, prompts, bases, seed=seed, progress=progress)
+    def __init__(self, is_control: bool) -> None:
+        self.is_control = is_control
+
+    def score(self, request: Request) -> dict[str, Scores]:
+        found = ask_scores(load_method("atp"), request)
         return {name: Scores(name, {i: -s for i, s in part.by_layer.items()}) for name, part in found.items()}
 
 
@@ -60,7 +57,7 @@ def results(
     """Cells of a user's bases and methods, and of some that ship, by basis and method."""
     (tmp_path / "own.py").write_text(FILE)
     for name, control in (("randomised", False), ("signal", True)):
-        monkeypatch.setitem(METHODS.entries, name, no_option(name, Backwards(control), "A user's own."))
+        monkeypatch.setitem(METHODS.entries, name, partial(Backwards, control))
     own = [f"{tmp_path / 'own.py'}:{name}" for name in ("rotated_pca", "promising", "rotated_neurons")]
     config = make_config(
         {

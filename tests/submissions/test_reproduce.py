@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from basisbench import UserError, cli, make_config
 from basisbench.grid import run as runner
-from basisbench.results.files import RankingArrays, read_arrays, read_result, write_result
+from basisbench.results.files import RankingArrays, read_arrays, read_result
 from basisbench.results.schema import Result
 from basisbench.submissions.compare import Move, Reproduction, compare, reproduction_table, verdict
-from basisbench.submissions.evaluate_scores import evaluate_scores, prepare, settled
+from basisbench.submissions.evaluate_scores import evaluate_scores, settled
 from basisbench.submissions.reproduce import Names, config_of, reproduce
 from basisbench.submissions.scores_file import read_scores
 from toys.models import one_line, pair_rows, write_task
@@ -109,8 +109,8 @@ def test_the_ranking_of_handed_in_scores_is_measured_again(
 ) -> None:
     scores = read_scores(run())
     options = {"task": names.task, "n_evaluation": 6, "ablation": "zero", "device": "cpu"}
-    result, arrays = evaluate_scores(prepare(settled(options, scores)), scores, "mine")
-    path = write_result(tmp_path / "scores", result, arrays)
+    result = evaluate_scores(scores, settled(options, scores) | {"out": tmp_path / "scores"}, "mine")
+    path = tmp_path / "scores" / f"{result.name}.json"
     said: list[str] = []
     found = reproduce(path, device="cpu", names=names, say=said.append)
     assert found.same

@@ -4,7 +4,9 @@ import json
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,20 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
 from basisbench import UserError, cli, make_config
-from basisbench.attribution import load_method
+from basisbench.attribution import Request, ask_scores, load_method
+from basisbench.bases.basis import Basis
+from basisbench.bases.load import load_basis
 from basisbench.grid import run as runner
-from basisbench.progress import silent
-from basisbench.results.files import RankingArrays, read_arrays, read_result, write_result
+from basisbench.models.adapter import Model
+from basisbench.models.loading import load_model
+from basisbench.prompts.prompt_set import PromptSet
+from basisbench.prompts.selection import load_prompts
+from basisbench.results.files import RankingArrays, read_arrays, read_result
 from basisbench.results.schema import Result
-from basisbench.submissions.evaluate_scores import Setting, evaluate_scores, prepare, settled, template_of
+from basisbench.submissions.evaluate_scores import evaluate_scores, settled, template
 from basisbench.submissions.scores_file import About, SubmittedScores, read_scores, write_scores
 from basisbench.submissions.validate import validate
+from basisbench.tasks.load import load_task
 from toys.models import one_line, pair_rows
 
 Floats = Any
@@ -52,22 +60,32 @@ def options(tiny_folder: Path, task_folder: Path, tmp_path_factory: pytest.TempP
     }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What scores are made from."""
+
+    basis: Basis
+    discovery: PromptSet
+    model: Model
+
+
 @pytest.fixture(scope="module")
 def setting(options: dict[str, Any]) -> Setting:
-    return prepare(settled(options))
+    model, _ = load_model(options["model"], device="cpu")
+    discovery = load_prompts(load_task(options["task"]), "discovery", options["n_discovery"], 0, model)
+    return Setting(load_basis(options["basis"], model), discovery, model)
 
 
 @pytest.fixture(scope="module")
 def scored(setting: Setting) -> dict[int, Floats]:
     """The scores of `relp`, [slots, units and error] by layer."""
-    method = load_method("relp")
-    found = method(setting.model, setting.discovery, [setting.basis], seed=0, progress=silent)
+    found = ask_scores(load_method("relp"), Request(setting.model, setting.discovery, [setting.basis]))
     return {layer: values.numpy() for layer, values in found["half"].by_layer.items()}
 
 
 @pytest.fixture(scope="module")
-def about(setting: Setting) -> About:
-    return template_of(setting)[0].model_copy(update={"name": "mine", "authors": "A. Person"})
+def about(options: dict[str, Any]) -> About:
+    return template(settled(options))[0].model_copy(update={"name": "mine", "authors": "A. Person"})
 
 
 def built_in(options: dict[str, Any], out: Path, **more: Any) -> tuple[Result, Path]:
@@ -92,9 +110,10 @@ def listed(scored: dict[int, Floats]) -> RankingArrays:
     return RankingArrays(layer, slot, unit, np.array(columns[3], np.float32))
 
 
-def evaluated(options: dict[str, Any], file: Path) -> Result:
+def evaluated(options: dict[str, Any], file: Path, out: Path | None = None) -> Result:
     scores = read_scores(file)
-    return evaluate_scores(prepare(settled(options, scores)), scores)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        return evaluate_scores(scores, settled(options, scores) | {"out": out or Path(folder)})
 
 
 def same_numbers(one: Result, other: Result) -> bool:
@@ -196,14 +215,13 @@ def test_errors_without_a_column_score_nothing(
 
 
 def test_another_file_is_another_result(
-    setting: Setting, scored: dict[int, Floats], about: About, tmp_path: Path
+    options: dict[str, Any], scored: dict[int, Floats], about: About, tmp_path: Path
 ) -> None:
     names = set()
     for number, factor in enumerate((1.0, 2.0)):
         file = tmp_path / f"{number}.safetensors"
         write_scores(file, about, {layer: factor * values for layer, values in scored.items()})
-        result, arrays = evaluate_scores(setting, read_scores(file))
-        names.add(write_result(tmp_path / "out", result, arrays).name)
+        names.add(evaluated(options, file, tmp_path / "out").name)
     assert len(names) == 2
     assert "broken" not in {report.verdict for report in validate([tmp_path / "out"])}
 
@@ -290,11 +308,11 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
         one_line(error)
 
 
-def test_nodes_that_the_basis_or_the_task_lacks(setting: Setting) -> None:
+def test_nodes_that_the_basis_or_the_task_lacks(setting: Setting, options: dict[str, Any], tmp_path: Path) -> None:
     def refusal(nodes: Any, **about: Any) -> str:
         scores = SubmittedScores(About(name="m", **about), nodes, "0")
         with pytest.raises(UserError) as error:
-            evaluate_scores(setting, scores)
+            evaluate_scores(scores, options | {"out": tmp_path})
         return one_line(error)
 
     def node(layer: int, position: int, unit: int) -> RankingArrays:
@@ -315,10 +333,10 @@ def test_nodes_that_the_basis_or_the_task_lacks(setting: Setting) -> None:
     assert "scores of basis 'neurons', not of 'half'" in refusal(node(0, 0, 0), basis="neurons")
     scores = SubmittedScores(About(), node(0, 0, 0), "0")
     with pytest.raises(UserError, match="which method"):
-        evaluate_scores(setting, scores)
-    no_error = prepare(settled(setting.config.model_dump() | {"basis": "mlp_out"}))
+        evaluate_scores(scores, options | {"out": tmp_path})
+    scores = SubmittedScores(About(name="m"), node(0, 0, -1), "0")
     with pytest.raises(UserError, match="basis 'mlp_out' has none"):
-        evaluate_scores(no_error, SubmittedScores(About(name="m"), node(0, 0, -1), "0"))
+        evaluate_scores(scores, options | {"basis": "mlp_out", "out": tmp_path})
 
 
 def test_a_file_cannot_have_code_run(options: dict[str, Any], tmp_path: Path) -> None:
