@@ -40,8 +40,8 @@ def takes(
         options = [_parameter(name, kind.model_fields[name], said[name], name == argument) for name in said]
 
         @wraps(command)
-        def run(config: Path | None = None, board: str | None = None, **arguments: Any) -> None:
-            if board is not None and boards is not None:
+        def run(config: Path | None = None, **arguments: Any) -> None:
+            if boards is not None and (board := arguments.pop("board")) is not None:
                 if config is not None:
                     raise UserError(
                         "--board and --config are both files of settings: valid: one of them, and options over it"
