@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from basisbench.models.adapter import Model
-from toys.models import VOCABULARY, pair_rows, random_hf, write_task
+from toys.models import pair_rows, random_hf, write_task
+from toys.tokenizers import word_tokenizer
 
 pytest_plugins = ["hub.fixtures"]
 
@@ -16,12 +16,9 @@ pytest_plugins = ["hub.fixtures"]
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> PreTrainedTokenizerFast:
     """One token a word: w3 to w49; <unk>, <eos>, <bos> are 0, 1, 2."""
-    words = {"<unk>": 0, "<eos>": 1, "<bos>": 2} | {f"w{i}": i for i in range(3, VOCABULARY)}
-    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     folder = tmp_path_factory.mktemp("tokenizer")
     PreTrainedTokenizerFast(
-        tokenizer_object=inner, unk_token="<unk>", eos_token="<eos>", bos_token="<bos>", pad_token="<eos>"
+        tokenizer_object=word_tokenizer(), unk_token="<unk>", eos_token="<eos>", bos_token="<bos>", pad_token="<eos>"
     ).save_pretrained(folder)
     loaded = PreTrainedTokenizerFast.from_pretrained(folder)
     assert isinstance(loaded, PreTrainedTokenizerFast)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -24,6 +24,7 @@ from basisbench.checks.task_pairs import Drawn, draw_pairs
 from basisbench.checks.task_samples import pair_findings
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
+from basisbench.models.text_tokenizer import TextTokenizer
 from basisbench.prompts.tokens import TokenisedPair, tokenise
 from basisbench.results.tables import interval_text
 from basisbench.settings.check import BaselineConfig
@@ -66,9 +67,11 @@ def check_task(task: Task, model: Model | None = None, *, n: int = 200, seeds: i
 
 def _on_model(task: Task, model: Model, drawn: Drawn) -> list[Finding]:
     """The findings that need a model; the baseline only where there are pairs to measure it on."""
-    tokenised = {
-        split: [(pair, tokenise(pair, model.tokenizer)) for pair in drawn.first(split)] for split in drawn.pairs
-    }
+
+    def tokens_of(pair: Pair) -> TokenisedPair | str:
+        return tokenise(pair, model.text_tokenizer, context=model.context)
+
+    tokenised = {split: [(pair, tokens_of(pair)) for pair in drawn.first(split)] for split in drawn.pairs}
     usable = [
         (pair, tokens) for found in tokenised.values() for pair, tokens in found if isinstance(tokens, TokenisedPair)
     ]
@@ -103,7 +106,7 @@ def _told_apart(usable: list[tuple[Pair, TokenisedPair]], model: Model) -> Findi
     alike: list[tuple[str, str]] = []
     for pair, scored in asked:
         if pair.candidates not in continuations:  # the same after other prompts: those that are not are left out
-            continuations[pair.candidates] = dict(_continuations(pair, model.tokenizer))
+            continuations[pair.candidates] = dict(_continuations(pair, model.text_tokenizer))
         tokens = continuations[pair.candidates]
         beginning = scored.prompt.clean[len(scored.prompt.clean) - scored.n_shared :]
         others = (text for text in pair.candidates if text not in pair.answers and text in tokens)
@@ -117,13 +120,12 @@ def _told_apart(usable: list[tuple[Pair, TokenisedPair]], model: Model) -> Findi
     return Finding("candidates", f"each of {len(asked)} pairs tells its answer from the others by the token scored")
 
 
-def _continuations(pair: Pair, tokenizer: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _continuations(pair: Pair, tokenizer: TextTokenizer) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The tokens of each candidate after a pair's clean prompt, of those that do not change the prompt's own."""
-    prompt = tuple(tokenizer(pair.clean)["input_ids"])
-    joined = tokenizer([pair.clean + text for text in pair.candidates])["input_ids"]
+    prompt, *joined = tokenizer.ids([pair.clean, *(pair.clean + text for text in pair.candidates)])
     for text, line in zip(pair.candidates, joined, strict=True):
-        if tuple(line[: len(prompt)]) == prompt:
-            yield text, tuple(line[len(prompt) :])
+        if line[: len(prompt)] == prompt:
+            yield text, line[len(prompt) :]
 
 
 def _baseline(task: Task, model: Model, n: int) -> Finding:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from basisbench.errors import UserError
 from basisbench.models.sites import SITES, Site
+from basisbench.models.text_tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -69,7 +70,8 @@ class Norm:
 class Model:
     """A causal language model whose activations can be read, replaced and differentiated by site.
 
-    Weights take no gradient. Attributes: `name`, `n_layers`, `d_model`, `device`, `dtype`, `tokenizer`.
+    Weights take no gradient. Attributes: `name`, `n_layers`, `d_model`, `device`, `dtype`, `tokenizer`, and
+    `text_tokenizer`, which is the tokenizer as texts are read with it.
     """
 
     def __init__(self, name: str, hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -88,6 +90,7 @@ class Model:
             raise UserError(f"model '{name}' gives NaN or infinite logits: try dtype float32, or other weights")
         self.name = name
         self.tokenizer = tokenizer
+        self.text_tokenizer = TextTokenizer.of(tokenizer)
         self.device = torch.device(hf.device)
         self.dtype: torch.dtype = hf.dtype
         self._bridge: Any = _bridge(name, hf)
@@ -145,6 +148,12 @@ class Model:
         """The Hugging Face configuration of the text model."""
         model: Any = self._bridge.original_model
         return model.config.get_text_config()
+
+    @cached_property
+    def context(self) -> int | None:
+        """How many tokens it was made for, as its configuration says; None where that says nothing."""
+        said = (getattr(self.config, name, None) for name in ("max_position_embeddings", "max_seq_len", "seq_length"))
+        return next((length for length in said if isinstance(length, int) and length > 0), None)
 
     @cached_property
     def _unembedding(self) -> Tensor:

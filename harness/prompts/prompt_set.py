@@ -263,7 +263,7 @@ def usable_pairs(
     for pair in pairs:
         if limit is not None and len(usable) == limit:
             break
-        found = tokenise(pair, model.tokenizer, scoring.answers, scoring.chat)
+        found = tokenise(pair, model.text_tokenizer, scoring.answers, scoring.chat, model.context)
         if isinstance(found, str):
             unusable[found] += 1
         else:

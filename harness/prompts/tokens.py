@@ -1,13 +1,15 @@
 """One pair of a task as tokens: prompts, slots, and what is scored after them.
 
 1. Put both prompts into the model's chat template, if asked for; tokenise them as its own tokenizer prescribes
-   (start token included).
+   (start token included, once).
 2. Tokenise every answer and foil as the continuation of both prompts.
 3. Tokens with which all of them begin belong to the prompt: what is scored is the first token that can differ
    (or, of a continuation scored whole, every token). Of sets, tokens that begin both an answer and a foil say
    nothing and are left out of both.
 4. Give each token of the prompt a slot: its segment (a named span, or the stretch after one) and its offset from
    the segment's end, so that prompts of different lengths align.
+
+Pairs longer than the model's context are not for it.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from basisbench.errors import UserError
+from basisbench.models.text_tokenizer import Offsets, TextTokenizer, Tokens
 from basisbench.tasks.pair import ANSWER, Pair, Span
 from basisbench.values import Answers
 
-Tokens = tuple[int, ...]
 Slots = tuple[tuple[str, int], ...]
 
 SEVERAL_ANSWERS = "several answers, of which none can be scored whole"
@@ -31,6 +33,7 @@ SPANS = "spans do not align"
 SAME_ANSWER = "answer and foil are the same token"
 BEGINS = "one answer begins the other"
 SAME_PROMPT = "clean and corrupt prompts are the same"
+LONG = "longer than the model's context"
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,10 @@ class TokenisedPair:
     n_shared: int
 
 
-def tokenise(pair: Pair, tokenizer: Any, answers: Answers = "first", chat: bool = False) -> TokenisedPair | str:
-    """A pair as tokens, or the reason why it cannot be used."""
+def tokenise(
+    pair: Pair, tokenizer: TextTokenizer, answers: Answers = "first", chat: bool = False, context: int | None = None
+) -> TokenisedPair | str:
+    """A pair as tokens, or the reason why it cannot be used; `context` is how many tokens the model takes."""
     sides = [_side(pair.clean, pair.clean_spans, tokenizer, chat)]
     sides += [_side(pair.corrupt, pair.corrupt_spans, tokenizer, chat)]
     texts = {"answer": pair.answers, "foil": pair.foils, "candidates": pair.candidates}
@@ -113,6 +118,8 @@ def tokenise(pair: Pair, tokenizer: Any, answers: Answers = "first", chat: bool 
         }
     else:
         terms = {name: (Scored(followed(beginning), sets[name]),) for name in ("answer", "foil")}
+    if context is not None and any(len(term.prompt.clean) > context for side in terms.values() for term in side):
+        return LONG
     return TokenisedPair(
         followed(beginning), terms["answer"], terms["foil"], sets["answer"], tuple(sorted(others)), n_shared=shared
     )
@@ -123,14 +130,14 @@ class _Side:
     text: str
     tokens: Tokens
     slots: Slots
-    special: bool  # whether the tokenizer adds its start token
+    start: bool  # whether the start tokens stand before it
 
 
-def _side(text: str, spans: Sequence[Span], tokenizer: Any, chat: bool) -> _Side:
+def _side(text: str, spans: Sequence[Span], tokenizer: TextTokenizer, chat: bool) -> _Side:
     if chat:
-        text, spans = _in_chat(text, spans, tokenizer)
-    encoding = tokenizer(text, return_offsets_mapping=True, add_special_tokens=not chat)
-    return _Side(text, tuple(encoding["input_ids"]), _slots(encoding["offset_mapping"], spans), not chat)
+        text, spans = _in_chat(text, spans, tokenizer.tokenizer)
+    tokens, offsets = tokenizer.located(text, start=not chat)
+    return _Side(text, tokens, _slots(offsets, spans), not chat)
 
 
 def _in_chat(prompt: str, spans: Sequence[Span], tokenizer: Any) -> tuple[str, list[Span]]:
@@ -149,15 +156,15 @@ def _in_chat(prompt: str, spans: Sequence[Span], tokenizer: Any) -> tuple[str, l
 
 
 def _continuations(
-    side: _Side, texts: Mapping[str, Sequence[str]], tokenizer: Any
+    side: _Side, texts: Mapping[str, Sequence[str]], tokenizer: TextTokenizer
 ) -> dict[str, tuple[Tokens, ...]] | None:
     """The tokens that each text adds to a prompt, by name; None if the prompt's own tokens change."""
     flat = [side.text + text for values in texts.values() for text in values]
-    joined = iter(tokenizer(flat, add_special_tokens=side.special)["input_ids"])
+    joined = iter(tokenizer.ids(flat, side.start))
     length = len(side.tokens)
     found = {}
     for name, values in texts.items():
-        tokens = [tuple(next(joined)) for _ in values]
+        tokens = [next(joined) for _ in values]
         stable = [line[length:] for line in tokens if line[:length] == side.tokens and len(line) > length]
         if len(stable) < len(tokens) and name != "candidates":
             return None
@@ -175,7 +182,7 @@ def _common(lines: Iterable[Tokens]) -> int:
     return length
 
 
-def _slots(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> Slots:
+def _slots(offsets: Offsets, spans: Sequence[Span]) -> Slots:
     """(segment, offset from the segment's end) of each token; without spans the segment is "end"."""
     segments: list[str] = []
     after = "start" if spans else "end"

@@ -48,16 +48,17 @@ def rows_of(model: Model, texts: Iterable[Source], limit: int | None = None) -> 
 
     No more documents are read than needed. Raises UserError if no token counts.
     """
-    start = list(model.tokenizer("")["input_ids"])
+    start = list(model.text_tokenizer.start)
+    width = min(CONTEXT, model.context or CONTEXT) - len(start)
     rows: list[list[int]] = []
     counted: list[list[bool]] = []
     sources: list[str] = []
     found = 0
     seen: dict[tuple[int, int], int] = {}
     for source, text in texts:
-        ids = list(model.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-        for begin in range(0, len(ids), CONTEXT - len(start)):
-            row = start + ids[begin : begin + CONTEXT - len(start)]
+        (ids,) = model.text_tokenizer.ids([text], start=False)
+        for begin in range(0, len(ids), width):
+            row = [*start, *ids[begin : begin + width]]
             new = _new(row, seen)
             if any(new) and (limit is None or found < limit):
                 rows.append(row)

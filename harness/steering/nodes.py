@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -146,8 +145,7 @@ def _slots(trace: TraceDocument, model: Model, prompts: PromptSet) -> list[int]:
     if trace.asked.prompt is None:
         numbers = {name: number for number, name in enumerate(prompts.slot_names)}
         return [numbers.get(token, -1) for token in trace.tokens]
-    tokenizer: Any = model.tokenizer
-    tokens = torch.tensor(tokenizer(trace.asked.prompt)["input_ids"], device=prompts.clean.device)
+    tokens = torch.tensor(model.text_tokenizer.ids([trace.asked.prompt])[0], device=prompts.clean.device)
     for side in (prompts.clean, prompts.corrupt):
         for row, slot, last in zip(side, prompts.slot, prompts.last.tolist(), strict=True):
             if last + 1 == len(tokens) and bool((row[: last + 1] == tokens).all()):

@@ -73,10 +73,10 @@ def word_tokens(model: Model, prompts: PromptSet, words: list[str]) -> Tensor:
     tokenizer: Any = model.tokenizer
     tokens = []
     for prompt, word in zip(prompts.pair_prompt.tolist(), words, strict=True):
-        ids = prompts.clean[prompt, : int(prompts.last[prompt]) + 1].tolist()
+        ids = tuple(prompts.clean[prompt, : int(prompts.last[prompt]) + 1].tolist())
         # only ids can be known to be the prompt: what they decode to may be read otherwise
-        text = tokenizer.decode(ids, skip_special_tokens=True)
-        joined = tokenizer(text + word)["input_ids"] if word else []
+        text = tokenizer.decode(list(ids), skip_special_tokens=True)
+        (joined,) = model.text_tokenizer.ids([text + word]) if word else [()]
         tokens.append(joined[len(ids)] if joined[: len(ids)] == ids and len(joined) > len(ids) else -1)
     return torch.tensor(tokens, device=prompts.clean.device)
 

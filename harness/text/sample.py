@@ -38,11 +38,11 @@ class Sample:
 
         Raises UserError for fewer than LEAST_TOKENS tokens.
         """
-        start = list(model.tokenizer("")["input_ids"])
-        ids = list(model.tokenizer("\n\n".join(texts), add_special_tokens=False, verbose=False)["input_ids"])
+        start = model.text_tokenizer.start
+        (ids,) = model.text_tokenizer.ids(["\n\n".join(texts)], start=False)
         if len(ids) < LEAST_TOKENS:
             raise UserError(f"the text has {len(ids)} tokens: valid: {LEAST_TOKENS} or more")
-        body = min(CONTEXT - len(start), len(ids))
+        body = min(min(CONTEXT, model.context or CONTEXT) - len(start), len(ids))
         cut = [start + ids[begin : begin + body] for begin in range(0, min(len(ids), MOST_TOKENS) - body + 1, body)]
         return Sample(model, torch.tensor(cut, device=model.device))
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from basisbench.errors import UserError, printable
 from basisbench.models.adapter import Model
+from basisbench.models.text_tokenizer import Tokens
 from basisbench.reading.rows import token_text
 from basisbench.tracing.graph import Question, logit_difference
 
@@ -46,9 +47,11 @@ def ask(model: Model, text: str, answer: str | None = None, foil: str | None = N
     likelier, since most words do begin with a blank. Raises UserError for an empty prompt, a foil without an answer,
     and answers that do not continue the prompt or begin alike.
     """
-    ids = list(model.tokenizer(text)["input_ids"])
+    (ids,) = model.text_tokenizer.ids([text])
     if not ids:
         raise UserError("the prompt is empty: valid is a text of one token or more")
+    if model.context is not None and len(ids) > model.context:
+        raise UserError(f"the prompt has {len(ids)} tokens: valid are {model.context}, the model's context, or fewer")
     if foil is not None and answer is None:
         raise UserError("a foil needs an answer: valid: --answer TEXT beside --foil TEXT")
     tokens = torch.tensor(ids, device=model.device)
@@ -91,13 +94,12 @@ def centred_logit(model: Model, token: int) -> Question:
     return Question(centred, (1.0,))
 
 
-def _first_token(model: Model, text: str, ids: list[int], continuation: str, said: Tensor) -> int:
+def _first_token(model: Model, text: str, ids: Tokens, continuation: str, said: Tensor) -> int:
     """The first token that `continuation`, or a blank and it, adds to the prompt: the likelier of the two."""
     joined = text[-1:].isspace() or continuation[:1].isspace() or not continuation[:1].isalnum()
     spellings = [continuation] if joined else [continuation, f" {continuation}"]
     found: list[int] = []
-    for spelling in spellings:
-        whole = list(model.tokenizer(text + spelling)["input_ids"])
+    for whole in model.text_tokenizer.ids([text + spelling for spelling in spellings]):
         if whole[: len(ids)] == ids and len(whole) > len(ids):
             found.append(whole[len(ids)])
     if not found:
