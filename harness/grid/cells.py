@@ -107,7 +107,8 @@ def compute_cell(
     data = pairs.data
     environment = describe_environment(str(model.device), cell.dtype, torch.get_num_threads(), model_hash, data.hash)
     timing = Timing(seconds=(seconds or {}) | taken, peak_memory_bytes=_peak_memory(model.device))
-    return make_result(cell, curve, statistics, arrays, data, environment, timing), arrays
+    result = make_result(cell, curve, statistics, arrays, data, environment, timing)
+    return result.model_copy(update={"notes": list(basis.notes)}), arrays
 
 
 def _ranking_arrays(ranking: Ranking, count: int, rounded: bool) -> RankingArrays:

@@ -137,7 +137,7 @@ class Timing(_Record):
 
 
 class Result(_Record):
-    """The JSON document."""
+    """The JSON document. `notes` are what is to be known of the basis' weights: that they are of another model, say."""
 
     schema_version: Literal[2] = 2
     cell: Cell
@@ -151,6 +151,7 @@ class Result(_Record):
     environment: Environment
     timing: Timing
     arrays_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    notes: list[Line] = []
 
     @property
     def name(self) -> str:
