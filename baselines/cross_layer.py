@@ -8,21 +8,24 @@ name the hooks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from basisbench.baselines.dictionaries.byte_cache import BUDGET, ByteCache
 from basisbench.baselines.dictionaries.hooks import Reading, reading, writing
-from basisbench.baselines.dictionaries.weights import Encoder, jumprelu, relu
+from basisbench.baselines.dictionaries.notes import noted
+from basisbench.baselines.dictionaries.weights import Encoder, check_numbers, jumprelu, relu
 from basisbench.bases.basis import Basis
-from basisbench.errors import UserError
+from basisbench.errors import UserError, said
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
+from basisbench.yaml_files import read_yaml
 
 DEFAULT_HOOKS = {"feature_input_hook": "hook_resid_mid", "feature_output_hook": "hook_mlp_out"}
 
@@ -62,7 +65,7 @@ class CrossLayerBasis(Basis):
 
             def read(name: str) -> Tensor:
                 tensor: Tensor = file.get_tensor(f"{name}_{layer}")
-                return tensor.to(self._device, torch.float32)
+                return self._numbers(f"{name}_{layer}", tensor)
 
             unit = {"b_enc": read("b_enc")}
             if f"threshold_{layer}" in names:
@@ -75,8 +78,12 @@ class CrossLayerBasis(Basis):
         with safe_open(self._folder / f"W_dec_{layer}.safetensors", framework="pt") as file:
             decoders = file.get_slice(f"W_dec_{layer}")
             rows = decoders[:, written - layer] if units is None else decoders[units.cpu(), written - layer]
-            decoder: Tensor = rows.to(self._device, torch.float32)
-            return decoder
+            return self._numbers(f"W_dec_{layer}", rows)
+
+    def _numbers(self, name: str, tensor: Tensor) -> Tensor:
+        """The tensor in float32 on the model's device; raises UserError where it holds no numbers."""
+        check_numbers(name, tensor, str(self._folder))
+        return tensor.to(self._device, torch.float32)
 
     def layers(self) -> Sequence[int]:
         """All layers."""
@@ -126,15 +133,15 @@ class CrossLayerBasis(Basis):
 def clt(model: Model, option: str) -> CrossLayerBasis:
     """The cross-layer transcoder in the folder `option`.
 
-    Raises UserError for a folder without such weights, another number of layers or width than the model's, or an
-    unknown hook.
+    Raises UserError for a folder without such weights, another number of layers or width than the model's, an
+    unknown hook, or a configuration that cannot be read.
     """
     folder = Path(option).expanduser()
     files = sorted(folder.glob("W_enc_*.safetensors")) if option else []
     if not files:
         raise UserError(f"no cross-layer transcoder in '{option}': valid: clt:PATH, a folder of W_enc_*.safetensors")
     shapes = [_shapes(folder, layer) for layer in range(len(files))]
-    n_units, width = shapes[0][0]
+    n_units, width = shapes[0][0] if len(shapes[0][0]) == 2 else (0, 0)
     expected = [((n_units, model.d_model), (n_units, model.n_layers - i, model.d_model)) for i in range(model.n_layers)]
     if shapes != expected:
         wrong = next((i for i, (a, b) in enumerate(zip(shapes, expected, strict=False)) if a != b), None)
@@ -143,30 +150,35 @@ def clt(model: Model, option: str) -> CrossLayerBasis:
             f"{folder} has {len(files)} layers {width} wide; {what}: "
             f"valid for model '{model.name}': {model.n_layers} layers {model.d_model} wide"
         )
-    stated = _config(folder)
+    stated: dict[str, Any] = read_yaml(folder / "config.yaml") if (folder / "config.yaml").exists() else {}
     reads, writes = [], []
     for layer in range(model.n_layers):
         hooks = {key: f"blocks.{layer}.{stated.get(key, hook)}" for key, hook in DEFAULT_HOOKS.items()}
         metadata = {"hook_name": hooks["feature_input_hook"], "hook_name_out": hooks["feature_output_hook"]}
         reads.append(reading(model, metadata, str(folder)))
         writes.append(writing(model, metadata, "hook_name_out", str(folder)))
-    return CrossLayerBasis(f"clt:{option}", folder, reads, writes, n_units, model.device)
+    basis = CrossLayerBasis(f"clt:{option}", folder, reads, writes, n_units, model.device)
+    made_for = stated.get("model_name")
+    basis.notes = noted(basis.name, model, [made_for] if isinstance(made_for, str) else [])
+    return basis
 
 
 def _shapes(folder: Path, layer: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Shapes of a layer's encoder and decoder, without reading them."""
-    found = []
-    for name in (f"W_enc_{layer}", f"W_dec_{layer}"):
-        path = folder / f"{name}.safetensors"
+    """Shapes of a layer's encoder and decoder, without reading them; what each unit has of its own must be as long."""
+    found: dict[str, tuple[int, ...]] = {}
+    for part in ("W_enc", "W_dec"):
+        path = folder / f"{part}_{layer}.safetensors"
         try:
             with safe_open(path, framework="pt") as file:
-                found.append(tuple(file.get_slice(name).get_shape()))
+                own = ["b_enc", *(["threshold"] if f"threshold_{layer}" in file.keys() else [])]  # noqa: SIM118
+                for name in [part, *(own if part == "W_enc" else [])]:
+                    found[name] = tuple(file.get_slice(f"{name}_{layer}").get_shape())
         except (OSError, SafetensorError) as error:
-            raise UserError(f"cannot read {name} in {path}: {str(error).splitlines()[0]}") from error
-    return found[0], found[1]
-
-
-def _config(folder: Path) -> Mapping[str, str]:
-    path = folder / "config.yaml"
-    stated = yaml.safe_load(path.read_text()) if path.is_file() else None
-    return stated if isinstance(stated, dict) else {}
+            raise UserError(f"cannot read {part}_{layer} in {path}: {said(error)}") from error
+    units = found["W_enc"][:1]
+    for name in sorted(found.keys() - {"W_enc", "W_dec"}):
+        if math.prod(found[name]) != math.prod(units):
+            raise UserError(
+                f"{folder}: {name}_{layer} has the shape {list(found[name])}: valid: {list(units)}, one a unit"
+            )
+    return found["W_enc"], found["W_dec"]

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # bottom to top: a room imports from itself and from rooms before it (docs/architecture.md)
 ROOMS = (
-    *("errors", "values", "progress", "registry", "cache", "settings"),
+    *("errors", "values", "progress", "registry", "cache", "yaml_files", "settings"),
     *("measures", "models", "tasks", "prompts", "bases", "attribution", "circuits", "results", "text", "checks"),
     *("leaderboard", "figures", "tracking", "training", "reading", "tracing", "steering"),
     *("grid", "engines", "submissions", "pages", "cli"),
