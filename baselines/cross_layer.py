@@ -8,24 +8,27 @@ name the hooks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from basisbench.baselines.dictionaries.byte_cache import BUDGET, ByteCache
 from basisbench.baselines.dictionaries.hooks import Reading, reading, stated_site, writing
-from basisbench.baselines.dictionaries.weights import Encoder, jumprelu, relu
+from basisbench.baselines.dictionaries.notes import noted
+from basisbench.baselines.dictionaries.weights import Encoder, check_numbers, jumprelu, relu
 from basisbench.bases.basis import Basis
 from basisbench.bases.outlines import Outline
-from basisbench.errors import UserError
+from basisbench.errors import UserError, said
 from basisbench.models.adapter import Model
 from basisbench.models.shapes import Shape
 from basisbench.models.sites import Site
+from basisbench.yaml_files import read_yaml
 
 DEFAULT_HOOKS = {"feature_input_hook": "hook_resid_mid", "feature_output_hook": "hook_mlp_out"}
 
@@ -65,7 +68,7 @@ class CrossLayerBasis(Basis):
 
             def read(name: str) -> Tensor:
                 tensor: Tensor = file.get_tensor(f"{name}_{layer}")
-                return tensor.to(self._device, torch.float32)
+                return self._numbers(f"{name}_{layer}", tensor)
 
             unit = {"b_enc": read("b_enc")}
             if f"threshold_{layer}" in names:
@@ -78,8 +81,12 @@ class CrossLayerBasis(Basis):
         with safe_open(self._folder / f"W_dec_{layer}.safetensors", framework="pt") as file:
             decoders = file.get_slice(f"W_dec_{layer}")
             rows = decoders[:, written - layer] if units is None else decoders[units.cpu(), written - layer]
-            decoder: Tensor = rows.to(self._device, torch.float32)
-            return decoder
+            return self._numbers(f"W_dec_{layer}", rows)
+
+    def _numbers(self, name: str, tensor: Tensor) -> Tensor:
+        """The tensor in float32 on the model's device; raises UserError where it holds no numbers."""
+        check_numbers(name, tensor, str(self._folder))
+        return tensor.to(self._device, torch.float32)
 
     def layers(self) -> Sequence[int]:
         """All layers."""
@@ -135,15 +142,19 @@ class CrossLayer:
     def __call__(self, model: Model, option: str) -> CrossLayerBasis:
         """The basis of a model.
 
-        Raises UserError for a folder without such weights, another number of layers or width than the model's, or an
-        unknown hook.
+        Raises UserError for a folder without such weights, another number of layers or width than the model's, an
+        unknown hook, or a configuration that cannot be read.
         """
         folder = Path(option).expanduser()
         n_units = _check_shapes(folder, option, model.name, model.n_layers, model.d_model)
-        hooks = [_hooks(folder, layer) for layer in range(model.n_layers)]
-        reads = [reading(model, stated, str(folder)) for stated in hooks]
-        writes = [writing(model, stated, "hook_name_out", str(folder)) for stated in hooks]
-        return CrossLayerBasis(f"clt:{option}", folder, reads, writes, n_units, model.device)
+        stated = _stated(folder)
+        hooks = [_hooks(stated, layer) for layer in range(model.n_layers)]
+        reads = [reading(model, named, str(folder)) for named in hooks]
+        writes = [writing(model, named, "hook_name_out", str(folder)) for named in hooks]
+        basis = CrossLayerBasis(f"clt:{option}", folder, reads, writes, n_units, model.device)
+        made_for = stated.get("model_name")
+        basis.notes = noted(basis.name, model, [made_for] if isinstance(made_for, str) else [])
+        return basis
 
     def outline(self, model: str, shape: Shape | None, option: str) -> Outline:
         """What the files state, their weights unread; raises UserError as for the basis itself."""
@@ -152,7 +163,7 @@ class CrossLayer:
         folder = Path(option).expanduser()
         n_units = _check_shapes(folder, option, model, shape.n_layers, shape.d_model)
         read, write = (
-            stated_site(_hooks(folder, 0), key, str(folder))[0].kind for key in ("hook_name", "hook_name_out")
+            stated_site(_hooks(_stated(folder), 0), key, str(folder))[0].kind for key in ("hook_name", "hook_name_out")
         )
         n_bytes = sum(file.stat().st_size for file in folder.glob("W_*.safetensors"))
         return Outline(tuple(range(shape.n_layers)), n_units, read, write, True, n_bytes, download=0)
@@ -167,7 +178,7 @@ def _check_shapes(folder: Path, option: str, model: str, n_layers: int, d_model:
     if not files:
         raise UserError(f"no cross-layer transcoder in '{option}': valid: clt:PATH, a folder of W_enc_*.safetensors")
     shapes = [_shapes(folder, layer) for layer in range(len(files))]
-    n_units, width = shapes[0][0]
+    n_units, width = shapes[0][0] if len(shapes[0][0]) == 2 else (0, 0)
     expected = [((n_units, d_model), (n_units, n_layers - i, d_model)) for i in range(n_layers)]
     if shapes != expected:
         wrong = next((i for i, (a, b) in enumerate(zip(shapes, expected, strict=False)) if a != b), None)
@@ -179,23 +190,34 @@ def _check_shapes(folder: Path, option: str, model: str, n_layers: int, d_model:
     return n_units
 
 
-def _hooks(folder: Path, layer: int) -> dict[str, str]:
-    """A layer's hooks as metadata of sae-lens would name them."""
+def _stated(folder: Path) -> dict[str, Any]:
+    """What the folder's configuration says; raises UserError for one that cannot be read."""
     path = folder / "config.yaml"
-    stated = yaml.safe_load(path.read_text()) if path.is_file() else None
-    hooks = DEFAULT_HOOKS | (stated if isinstance(stated, dict) else {})
-    names = {"hook_name": "feature_input_hook", "hook_name_out": "feature_output_hook"}
-    return {name: f"blocks.{layer}.{hooks[key]}" for name, key in names.items()}
+    return read_yaml(path) if path.exists() else {}
+
+
+def _hooks(stated: Mapping[str, Any], layer: int) -> dict[str, str]:
+    """A layer's hooks as metadata of sae-lens would name them."""
+    hooks = {key: f"blocks.{layer}.{stated.get(key, hook)}" for key, hook in DEFAULT_HOOKS.items()}
+    return {"hook_name": hooks["feature_input_hook"], "hook_name_out": hooks["feature_output_hook"]}
 
 
 def _shapes(folder: Path, layer: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Shapes of a layer's encoder and decoder, without reading them."""
-    found = []
-    for name in (f"W_enc_{layer}", f"W_dec_{layer}"):
-        path = folder / f"{name}.safetensors"
+    """Shapes of a layer's encoder and decoder, without reading them; what each unit has of its own must be as long."""
+    found: dict[str, tuple[int, ...]] = {}
+    for part in ("W_enc", "W_dec"):
+        path = folder / f"{part}_{layer}.safetensors"
         try:
             with safe_open(path, framework="pt") as file:
-                found.append(tuple(file.get_slice(name).get_shape()))
+                own = ["b_enc", *(["threshold"] if f"threshold_{layer}" in file.keys() else [])]  # noqa: SIM118
+                for name in [part, *(own if part == "W_enc" else [])]:
+                    found[name] = tuple(file.get_slice(f"{name}_{layer}").get_shape())
         except (OSError, SafetensorError) as error:
-            raise UserError(f"cannot read {name} in {path}: {str(error).splitlines()[0]}") from error
-    return found[0], found[1]
+            raise UserError(f"cannot read {part}_{layer} in {path}: {said(error)}") from error
+    units = found["W_enc"][:1]
+    for name in sorted(found.keys() - {"W_enc", "W_dec"}):
+        if math.prod(found[name]) != math.prod(units):
+            raise UserError(
+                f"{folder}: {name}_{layer} has the shape {list(found[name])}: valid: {list(units)}, one a unit"
+            )
+    return found["W_enc"], found["W_dec"]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from basisbench.baselines.dictionaries.byte_cache import BUDGET, ByteCache
 from basisbench.baselines.dictionaries.hooks import Reading, reading, writing
+from basisbench.baselines.dictionaries.notes import noted
 from basisbench.baselines.dictionaries.sources import Source, find
 from basisbench.baselines.dictionaries.weights import ELEMENTWISE, Dictionary, is_transcoder_architecture
 from basisbench.bases.basis import Basis
@@ -23,7 +24,10 @@ log = logging.getLogger("basisbench")
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer's dictionary, not yet loaded: what it reads and writes, how many units it has, of which model."""
+    """One layer's dictionary, not yet loaded: what it reads and writes, how many units it has, of which model.
+
+    `starts`: made for texts that begin with a start token.
+    """
 
     reading: Reading
     write: Site
@@ -31,6 +35,7 @@ class Layer:
     elementwise: bool
     load: Callable[[], Dictionary]
     model_name: str | None = None
+    starts: bool = False
 
 
 class DictionaryBasis(Basis):
@@ -121,6 +126,8 @@ def dictionary_basis(kind: Kind, spec: str, model: Model) -> DictionaryBasis:
         log.warning("%s: no units in layers without a dictionary: %s", name, layer_ranges(missing))
     basis = DictionaryBasis(name, layers)
     basis.content = found.content()
+    made_for, starts = [layer.model_name for layer in layers.values()], any(layer.starts for layer in layers.values())
+    basis.notes = noted(name, model, made_for, starts)
     return basis
 
 
@@ -143,7 +150,8 @@ def _bind(kind: Kind, source: Source, model: Model) -> Layer:
                 f"'{model.name}': valid: a dictionary of this model, not of '{metadata.get('model_name')}'"
             )
     elementwise = config["architecture"] in ELEMENTWISE
-    return Layer(read, write, int(config["d_sae"]), elementwise, source.load, metadata.get("model_name"))
+    made_for = metadata.get("model_name")
+    return Layer(read, write, config["d_sae"], elementwise, source.load, made_for, source.starts)
 
 
 def _width_out(config: Mapping[str, int]) -> int:

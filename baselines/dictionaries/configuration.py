@@ -29,6 +29,9 @@ def checked(raw: object, where: str) -> Mapping[str, Any]:
     if not isinstance(metadata, dict):
         raise UserError(f"{where}: metadata is {metadata!r}: valid: names with values")
     check_architecture(_text(raw.get("architecture", "standard"), "architecture", where), where)
+    for part in (metadata, raw):
+        if part.get("model_name") is not None:
+            _text(part["model_name"], "model_name", where)
     for hook in (part[name] for part in (metadata, raw) for name in HOOKS if name in part):
         _text(hook, "hook_name", where)
     for name in (*WIDTHS, *(["d_out"] if "d_out" in raw else [])):

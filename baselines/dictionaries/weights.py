@@ -151,9 +151,7 @@ def from_sae(sae: SAE, where: str) -> Dictionary:
     split into units with fixed directions, and for weights that are no numbers.
     """
     for name, values in sae.named_parameters():
-        # a unit may be switched off by a threshold that nothing reaches
-        if (values.isnan() if name == "threshold" else ~values.isfinite()).any():
-            raise UserError(f"{where}: {name} holds values that are no numbers: valid: weights as they were published")
+        check_numbers(name, values, where)
     architecture = sae.cfg.architecture()
     check_architecture(architecture, where)
     normalisation = sae.cfg.normalize_activations
@@ -177,6 +175,13 @@ def from_sae(sae: SAE, where: str) -> Dictionary:
     encoder = Encoder(sae.W_enc.detach(), unit, activation, shift, normalisation, not is_transcoder)
     skip = sae.W_skip.detach() if hasattr(sae, "W_skip") else None
     return Dictionary(encoder, decoder, sae.b_dec.detach(), skip)
+
+
+def check_numbers(name: str, values: Tensor, where: str) -> None:
+    """Raise UserError where the weights called `name` are not all numbers."""
+    # a unit may be switched off by a threshold that nothing reaches
+    if (values.isnan() if name.startswith("threshold") else ~values.isfinite()).any():
+        raise UserError(f"{where}: {name} holds values that are no numbers: valid: weights as they were published")
 
 
 def check_architecture(name: str, where: str) -> None:

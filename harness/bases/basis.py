@@ -25,12 +25,14 @@ from basisbench.registry import Registry
 class Basis(ABC):
     """A basis bound to one model. `has_error` is False where encode and lift lose nothing.
 
-    `name` is set by `bind_basis`. `content` tells weights apart that one name may stand for, where that is so.
-    `is_control` is True where the basis shows what chance alone gives: it is never the best of a board.
+    `name` is set by `bind_basis`. `content` tells weights apart that one name may stand for, where that is so. `notes`
+    are what a reader of its results should know of the weights, a line each. `is_control` is True where the basis shows
+    what chance alone gives: it is never the best of a board.
     """
 
     name: str
     content: str = ""
+    notes: Sequence[str] = ()
     has_error: bool = True
     is_control: bool = False
 

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from basisbench.checks.findings import Problem, Verdict, broken, warning, worst
 from basisbench.checks.fit import Explained, Fit, explains_better, fit
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model, Start
+from basisbench.models.names import same_model
 from basisbench.models.sites import Site, layer_ranges
 from basisbench.progress import Progress, silent
 from basisbench.text.sample import TEXT, Sample
@@ -202,7 +202,7 @@ def _judged(sample: Sample, basis: Basis, checks: Sequence[LayerCheck]) -> Itera
     elsewhere = explains_better(replace(sample, tokens=sample.tokens[:ELSEWHERE_ROWS]), basis, asked) if asked else {}
     for check in checks:
         made_for = basis.made_for(check.layer)
-        if made_for is not None and _short(made_for) != _short(sample.model.name):
+        if made_for is not None and not same_model(made_for, sample.model.name):
             check = check.warning(f"made for model '{made_for}', as its files say, not for '{sample.model.name}'")
         if check.fit is not None:
             check = _judged_alone(check, check.fit)
@@ -238,11 +238,6 @@ def _cause(layer: int, elsewhere: Mapping[int, tuple[Site, float]], asked: Mappi
         return f"it fits {site} (FVU {share:.2f}), so it is a dictionary of that place"
     none = "; no other layer fits" if layer in asked else ""
     return f"made for another model, layer or hook point, or its bias, scale or skip path is lost{none}"
-
-
-def _short(name: str) -> str:
-    """A model's name without its owner, as dictionaries write it: gpt2-small is gpt2."""
-    return re.sub(r"^gpt2-small$", "gpt2", name.rpartition("/")[2].lower())
 
 
 CAPTION = (

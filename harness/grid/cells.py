@@ -123,7 +123,8 @@ def compute_cell(
     timing = Timing(seconds=(seconds or {}) | taken, peak_memory_bytes=_peak_memory(model.device))
     is_control: dict[Control, bool] = {"basis": basis.is_control, "method": control_method}
     controls = [part for part, it_is in is_control.items() if it_is]
-    return make_result(cell, curve, statistics, arrays, data, environment, timing, controls), arrays
+    result = make_result(cell, curve, statistics, arrays, data, environment, timing, controls)
+    return result.model_copy(update={"notes": list(basis.notes)}), arrays
 
 
 def _arrays(chosen: Ranking | Circuits, curve: Curve, count: int, rounded: bool) -> RankingArrays:

@@ -98,6 +98,16 @@ def bytes_to_fetch(name: str, shape: Shape | None) -> int | None:
     return shape.n_weights * shape.itemsize if shape else None
 
 
+def same_model(one: str, other: str) -> bool:
+    """Whether two names mean one model, with or without owner, revision or folder, as dictionaries write them."""
+    return _short(one) == _short(other)
+
+
+def _short(name: str) -> str:
+    own = name.partition("@")[0].rstrip("/").rpartition("/")[2].lower()
+    return re.sub(r"^meta-(?=llama)", "", re.sub(r"^gpt2-small$", "gpt2", own))
+
+
 def _check_folder(folder: Path) -> None:
     """Raise UserError unless `folder` holds a configuration and safetensors weights."""
     if not (folder / "config.json").is_file():

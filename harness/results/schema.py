@@ -208,7 +208,8 @@ def _controls_by_name(read: dict[str, Any]) -> list[Control]:
 class Result(_Record):
     """The JSON document; `summary` holds the statistics of the curve by name. One of version 2 is read as well.
 
-    `controls` says which of its basis and its method is a control, as these say of themselves.
+    `controls` says which of its basis and its method is a control, as these say of themselves; `notes` what is to be
+    known of the basis' weights: that they are of another model, say.
     """
 
     schema_version: Literal[3] = 3
@@ -224,6 +225,7 @@ class Result(_Record):
     environment: Environment
     timing: Timing
     arrays_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    notes: list[Line] = []
 
     @model_validator(mode="before")
     @classmethod

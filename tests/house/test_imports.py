@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
 # bottom to top: a room imports from itself and from rooms before it (docs/architecture.md)
 ROOMS = (
-    *("errors", "values", "writing", "progress", "registry", "user_code", "cache", "settings"),
+    *("errors", "values", "writing", "progress", "registry", "user_code", "cache", "yaml_files", "settings"),
     *("measures", "models", "tasks", "prompts", "bases", "circuits", "attribution", "results", "text", "checks"),
     *("leaderboard", "figures", "tracking", "training", "reading", "tracing", "steering"),
     *("grid", "engines", "submissions", "pages", "cli"),
