@@ -93,7 +93,8 @@ class Records(Generic[R]):
     def _load(self, point: Any) -> R:
         try:
             record: R = point.load()
-            record.name  # noqa: B018  # what has no name is no record
+            if not isinstance(record.name, str):
+                raise TypeError("its name is no text")
         except Exception as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{self.kind} '{point.name}' from {point.value} failed to load: {reason}") from error

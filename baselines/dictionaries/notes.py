@@ -19,7 +19,7 @@ def noted(name: str, model: Model, made_for: Iterable[str | None], starts: bool 
     notes = []
     if others := [own for own in dict.fromkeys(made_for) if own and not same_model(own, model.name)]:
         notes.append(f"made for model {' and '.join(map(repr, others))}, as its files say, not for '{model.name}'")
-    if starts and not model.starts_texts:
+    if starts and not model.text_tokenizer.start:
         notes.append(f"made for texts that begin with a start token; prompts of model '{model.name}' begin with none")
     for note in notes:
         log.warning("%s: %s", name, note)

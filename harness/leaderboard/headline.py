@@ -112,7 +112,7 @@ def _name(row: RowCells, rows: Sequence[RowCells]) -> str:
 def _value(row: RowCells, ranked: Ranked) -> str:
     average, column = ranked.averages[row.key], place(ranked.by)
     low, high = quantiles(average.replicates[column])
-    interval = Interval(value=float(average.point[column]), low=float(low), high=float(high))
+    interval = Interval.of(average.point[column], float(low), float(high))
     return ranked.by.form.interval(interval.mapped(ranked.by.unscaled))
 
 

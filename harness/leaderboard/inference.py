@@ -66,9 +66,7 @@ def ranks(point: Floats, replicates: Floats) -> list[Interval]:
     """
     value, within = places(-point, ties="min"), places(-replicates, ties="min")
     low, high = quantiles(within, method="nearest")
-    return [
-        Interval(value=v, low=a, high=b) for v, a, b in zip(value.tolist(), low.tolist(), high.tolist(), strict=True)
-    ]
+    return [Interval.of(*of_one) for of_one in zip(value, low, high, strict=True)]
 
 
 def quantiles(replicates: Floats, method: Literal["linear", "nearest"] = "linear") -> tuple[Floats, Floats]:

@@ -62,6 +62,11 @@ def rank_rows(rows: Sequence[RowCells], by: Statistic) -> Ranked:
         if other:
             notes[row.key] = f"not ranked; other pairs or seeds than most: {', '.join(other)}"
     averages = {row.key: row.average(tasks) for row in ranked}
+    for row in ranked:
+        if np.isnan(averages[row.key].point[place(by)]):
+            notes[row.key] = f"not ranked; {by.name} is not defined"
+            del averages[row.key]
+    ranked = [row for row in ranked if row.key in averages]
     if not ranked:
         return Ranked(by, tasks, (), {}, {}, notes)
     point, replicates = _larger_is_better(list(averages.values()), by)
@@ -120,4 +125,4 @@ def _larger_is_better(averages: Sequence[Average], by: Statistic) -> tuple[Float
 
 def _difference(a: Average, b: Average, column: int) -> Interval:
     low, high = quantiles(a.replicates[column] - b.replicates[column])
-    return Interval(value=float(a.point[column] - b.point[column]), low=float(low), high=float(high))
+    return Interval.of(a.point[column] - b.point[column], float(low), float(high))

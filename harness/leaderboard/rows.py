@@ -146,7 +146,8 @@ def seed_spread(cells: Sequence[Cells]) -> dict[str, Number]:
     if len(set(seeds)) != 1 or len(seeds[0]) < 2:
         return dict.fromkeys(names)
     by_seed = _averaged([[sample.point for sample in part.samples] for part in cells], 2)
-    return dict(zip(names, by_seed.std(axis=0, ddof=1).tolist(), strict=True))
+    spreads = by_seed.std(axis=0, ddof=1).tolist()
+    return {name: None if np.isnan(spread) else spread for name, spread in zip(names, spreads, strict=True)}
 
 
 def _by_task(group: Sequence[Sample], notes: list[str]) -> dict[str, Cells]:
@@ -190,8 +191,8 @@ def _measures(average: Average, spreads: dict[str, Number], parts: Sequence[Mapp
     low, high = quantiles(average.replicates)
     ends = zip(average.point.tolist(), low.tolist(), high.tolist(), strict=True)
     statistics = {
-        statistic.name: Interval(value=v, low=a, high=b).mapped(statistic.unscaled)
-        for statistic, (v, a, b) in zip(board_statistics(), ends, strict=True)
+        statistic.name: Interval.of(*of_one).mapped(statistic.unscaled)
+        for statistic, of_one in zip(board_statistics(), ends, strict=True)
     }
     numbers = {
         column.name: column.measured.over([part[column.name] for part in parts])

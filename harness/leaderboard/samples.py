@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from basisbench.leaderboard.columns import COLUMNS
-from basisbench.measures.curve import Curve, weigh
+from basisbench.measures.curve import Curve, has_effect, weigh
 from basisbench.measures.metrics import Floats, scoring_metric
 from basisbench.measures.statistic import SIZE, board_statistics
 from basisbench.results.schema import Cell, Result
@@ -29,8 +29,8 @@ class Sample:
     """One cell: its settings, its statistics and their replicates, and its numbers by column.
 
     `point` [S] and `replicates` [S, R] hold the statistics of boards, each on its own scale (`Statistic.scaled`), NaN
-    and empty where `degenerate`. `pairs` says which pairs they were measured on, `control` whether its basis or its
-    method is a control.
+    where one is not defined, and empty where `degenerate`. `pairs` says which pairs they were measured on, `control`
+    whether its basis or its method is a control.
     """
 
     name: str
@@ -62,7 +62,8 @@ def measure(result: Result, curve: Curve, weights: Weights) -> Sample:
     names = [statistic.name for statistic in board_statistics()]
     point, replicates = np.full(len(names), np.nan), np.zeros((len(names), 0))
     numbers: dict[str, Number] = {}
-    if not result.degenerate:
+    degenerate = result.degenerate or not has_effect(curve, scoring_metric(result.cell.metric))
+    if not degenerate:
         found = statistics(curve, weights(result.cell.task, curve.n), result.cell.metric)
         point, replicates = found[:, 0], found[:, 1:]
         reached = int(np.searchsorted(np.log10(curve.size), point[names.index(SIZE)] - 1e-9))
@@ -74,7 +75,7 @@ def measure(result: Result, curve: Curve, weights: Weights) -> Sample:
         model_hash=result.environment.model_hash,
         pairs=f"{result.data.hash} {curve.n}",
         control=bool(result.controls),
-        degenerate=result.degenerate or not np.isfinite(point).all(),
+        degenerate=degenerate,
         point=point,
         replicates=replicates,
         numbers=numbers,

@@ -100,13 +100,16 @@ def smallest_effect(curve: Curve) -> float:
     return SMALLEST_EFFECT * float(np.abs(np.concatenate(logits)).max())
 
 
+def has_effect(curve: Curve, metric: Metric) -> bool:
+    """Return whether F(full) - F(empty) is large enough to divide by."""
+    return abs(float((metric.compute(curve.full) - metric.compute(curve.empty)).mean())) > smallest_effect(curve)
+
+
 def safe_divisor(curve: Curve, effect: Floats, metric: Metric) -> Floats:
     """Return `effect` [R] ready to divide by: NaN if the curve's own is too small to.
 
     A resample's is only kept that far from 0: it belongs in the tail of the interval, it does not undo it.
     """
-    smallest = smallest_effect(curve)
-    point = float((metric.compute(curve.full) - metric.compute(curve.empty)).mean())
-    if abs(point) <= smallest:
+    if not has_effect(curve, metric):
         return np.full_like(effect, np.nan)
-    return np.copysign(np.maximum(np.abs(effect), smallest), effect)
+    return np.copysign(np.maximum(np.abs(effect), smallest_effect(curve)), effect)

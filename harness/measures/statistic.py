@@ -1,5 +1,6 @@
 """What a statistic of a curve is: one record that says everything about itself, and all of them."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -81,13 +82,13 @@ class Statistic:
         return average
 
     def text(self, interval: Spread, whole: Number = None) -> str:
-        """Return ``value [low, high]``; `whole` is the number that stands for everything, if one does."""
-        return self.form.interval(interval, whole if self.logarithmic else None)
+        """Return ``value [low, high]``; `whole` is what a size is where only everything is faithful enough."""
+        return self.form.interval(interval, whole if self.threshold is not None else None)
 
 
 def identifier(name: str) -> str:
     """Return `name` in letters, digits and underscores."""
-    return name.replace("@", "_at_").replace(".", "")
+    return re.sub(r"\W", "_", name.replace("@", "_at_").replace(".", ""))
 
 
 def power_of_ten(exponent: float) -> float:

@@ -156,13 +156,6 @@ class Model:
         return next((length for length in said if isinstance(length, int) and length > 0), None)
 
     @cached_property
-    def starts_texts(self) -> bool:
-        """Whether prompts begin with a start token: whether its tokenizer puts one there."""
-        tokens = self.tokenizer("a").input_ids
-        starts = {self.tokenizer.bos_token_id, self.tokenizer.cls_token_id} - {None}
-        return bool(tokens) and tokens[0] in starts
-
-    @cached_property
     def _unembedding(self) -> Tensor:
         weight: Tensor = self._bridge.unembed.original_component.weight.detach()
         return weight

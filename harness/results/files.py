@@ -25,7 +25,7 @@ from basisbench.cache import write_atomically
 from basisbench.errors import UserError, first_fault, printable
 from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, Outcome
-from basisbench.measures.resampling import Band, Estimate
+from basisbench.measures.resampling import Band
 from basisbench.measures.summary import CurveStatistics
 from basisbench.results.controls import Control
 from basisbench.results.schema import Cell, CurveRecord, Data, Environment, Interval, MetricRecord, Result, Timing
@@ -189,7 +189,7 @@ def make_result(
             reported=reported,
             **lists,
         ),
-        summary={name: _interval(estimate) for name, estimate in statistics.summary.items()},
+        summary={name: Interval.of(one.value, one.low, one.high) for name, one in statistics.summary.items()},
         F_full=statistics.f_full.value,
         F_empty=statistics.f_empty.value,
         total_nodes=curve.total_nodes,
@@ -296,11 +296,6 @@ def _in_units(stored: type[np.generic], wanted: type[np.generic]) -> bool:
 
 def _numbers(values: Floats) -> Numbers:
     return [None if np.isnan(value) else float(value) for value in values]
-
-
-def _interval(estimate: Estimate) -> Interval:
-    value, low, high = _numbers(np.array(dataclasses.astuple(estimate)))
-    return Interval(value=value, low=low, high=high)
 
 
 def _version(package: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, TypeVar
@@ -83,6 +84,12 @@ class Interval(_Record):
     value: Number
     low: Number
     high: Number
+
+    @classmethod
+    def of(cls, value: float, low: float, high: float) -> "Interval":
+        """Return the interval of these numbers, NaN being one that is not defined."""
+        parts = (None if math.isnan(part) else float(part) for part in (value, low, high))
+        return cls(**dict(zip(("value", "low", "high"), parts, strict=True)))
 
     def mapped(self, function: Callable[[float], Number]) -> "Interval":
         """Return the interval of what the rising `function` makes of each number that is defined."""

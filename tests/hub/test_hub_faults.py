@@ -203,7 +203,11 @@ def test_a_start_token_that_is_there_needs_no_word(
         f"made for texts that begin with a start token; prompts of model '{GEMMA_3}' begin with none",
     )
     plain = type(model.tokenizer).__call__
-    monkeypatch.setattr(type(model.tokenizer), "__call__", lambda self, text: plain(self, f"<bos> {text}"))
+
+    def starting(self: PreTrainedTokenizerFast, text: str, **options: Any) -> Any:
+        return plain(self, f"<bos> {text}" if options.get("add_special_tokens", True) else text, **options)
+
+    monkeypatch.setattr(type(model.tokenizer), "__call__", starting)
     again, _ = basisbench.load_model(GEMMA_3, device="cpu")
     assert load_basis(SMALL, again).notes == ()
 

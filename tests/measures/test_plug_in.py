@@ -74,6 +74,15 @@ def _draw(comparison: Comparison, style: Style, k: int) -> Drawing:
 ERRORS = Plot("errors", "error nodes of the largest circuit", "any result", _draw)
 
 
+RARE = Statistic(  # defined where ten nodes keep a half
+    "rare",
+    "Rare",
+    "What is not always defined.",
+    lambda weighed: np.where(weighed.faithfulness[2] < 0.5, np.nan, weighed.faithfulness[2]),
+    board=True,
+)
+
+
 @pytest.fixture
 def plugged() -> Iterator[None]:
     """Everything defined above, registered; afterwards it is gone."""
@@ -172,6 +181,42 @@ def test_the_board_is_ordered_by_the_statistic_as_it_says(board: Leaderboard, re
     assert headline.comparison.difference.value == pytest.approx(best - following)
     assert f"gap {min(medians.values()):.2f} [" in headline.sentence
     assert "] below the next basis, neurons; " in headline.sentence
+
+
+def test_a_statistic_that_is_not_defined_costs_its_own_rank_alone(tmp_path: Path) -> None:
+    STATISTICS.add(RARE)
+    try:
+        folder = write_toys(tmp_path, CELLS)
+        board = build_leaderboard([folder], by="rare", n_resamples=50)
+        by_area = build_leaderboard([folder], n_resamples=50)
+        texts = [form(board) for form in FORMATS.values()]
+        f = {(r.cell.task, r.cell.basis): r.curve.faithfulness[2] or 0 for r in read_results(folder)}
+    finally:
+        STATISTICS.remove("rare")
+    defined = [basis for basis in ("sae", "neurons", "resid_post") if min(f[t, basis] for t in TASKS) >= 0.5]
+    assert defined == ["sae"]
+    for row in board.rows:
+        assert row.overall
+        assert row.overall.statistics["auc_f"].value is not None
+        assert (row.overall.statistics["rare"].value is not None) == (row.basis in defined)
+        assert (row.rank is not None) == (row.basis in defined)
+        assert row.note == ("" if row.basis in defined else "not ranked; rare is not defined")
+    assert board.rows[0].basis == "sae"
+    assert all(text for text in texts)
+    assert all(row.rank for row in by_area.rows)
+
+
+def test_spreads_over_seeds_are_of_the_average_as_it_is_taken(plugged: None, tmp_path: Path) -> None:
+    folder = write_toys(tmp_path, [{"task": task, "seed": seed} for task in TASKS for seed in (0, 1, 2)])
+    (row,) = build_leaderboard([folder], n_resamples=50).rows
+    assert row.overall
+    by_seed = [[gap(r) for r in read_results(folder) if r.cell.seed == seed] for seed in (0, 1, 2)]
+    assert row.overall.spreads["gap"] == pytest.approx(np.std(np.median(by_seed, axis=1), ddof=1))
+    for entry in row.entries:
+        assert entry.measures
+        values = [gap(r) for r in read_results(folder) if r.cell.task == entry.task]
+        assert entry.measures.statistics["gap"].value == pytest.approx(np.median(values))
+        assert entry.measures.spreads["gap"] == pytest.approx(np.std(values, ddof=1))
 
 
 def test_every_format_of_the_board_shows_them(board: Leaderboard, results: list[Result]) -> None:

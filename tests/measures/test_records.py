@@ -1,5 +1,8 @@
 """What statistics, forms and ranks do by themselves, each against a calculation by hand."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from basisbench.measures.forms import CHANCE, COUNT, MEBIBYTES, RATIO, SHARE
 from basisbench.measures.metrics import METRICS, reported_metrics, scoring_metric, scoring_metrics
 from basisbench.measures.ranks import places
 from basisbench.measures.statistic import HEADLINE, SIZE, STATISTICS, Statistic, board_statistic, board_statistics
+from basisbench.registry import Records
 from basisbench.results.schema import Interval
 
 
@@ -76,6 +80,35 @@ def test_intervals_are_turned_and_mapped() -> None:
     assert interval.turned == Interval(value=-1.0, low=-2.0, high=1.0)
     assert interval.mapped(lambda x: 10**x) == Interval(value=10.0, low=0.1, high=100.0)
     assert Interval(value=None, low=None, high=0.0).turned == Interval(value=None, low=0.0, high=None)
+
+
+def test_records_of_other_packages_are_met_after_the_built_in_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "theirs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (tmp_path / "theirs.py").write_text(
+        "from basisbench.measures import Statistic\n"
+        "BEST = Statistic('best', 'Best', 'The best.', lambda weighed: weighed.faithfulness.max(axis=0))\n"
+        "NAMELESS = 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def theirs(value: str) -> Records[Statistic]:
+        (info / "entry_points.txt").write_text(f"[basisbench.statistics]\nbest = {value}\n")
+        return Records("statistic", "basisbench.statistics", STATISTICS.own)
+
+    found = theirs("theirs:BEST")
+    assert found.names == (*STATISTICS.names, "best")
+    assert found.get("best").title == "Best"
+    for value, words in (("theirs:WORST", "has no attribute 'WORST'"), ("theirs:NAMELESS", "has no attribute 'name'")):
+        with pytest.raises(UserError, match=f"statistic 'best' from {value} failed to load: .*{words}"):
+            assert theirs(value).names
+    (tmp_path / "theirs.py").write_text("from basisbench.measures.statistics.areas import AUC_F\n")
+    monkeypatch.delitem(sys.modules, "theirs")
+    with pytest.raises(UserError, match="statistic 'auc_f' is registered twice"):
+        assert theirs("theirs:AUC_F").names
 
 
 def test_ranks_count_what_is_smaller() -> None:

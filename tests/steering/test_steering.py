@@ -401,7 +401,7 @@ def test_a_board_row_is_made_of_its_parts(kind: str, tiny: Make, prompts: Prompt
         ]
         assert row.effect.value[i] == pytest.approx(own, abs=1e-4, rel=1e-5)
         assert row.corrected.value[i] == pytest.approx(own - np.mean(others), abs=1e-4, rel=1e-5)
-        np.testing.assert_allclose(row.controls["active"][i], others, atol=1e-4)
+        np.testing.assert_allclose(row.controls["active"][i], others, atol=1e-4, rtol=1e-5)
         kl = side_effect(model, basis, nodes.first(k), [Multiply(-1.0)], sample).kl.mean()
         assert row.kl.value[i] == pytest.approx(kl, rel=1e-4)
     reached = [k for k, value in zip(row.size, row.corrected.value, strict=True) if value >= 0.5]

@@ -21,7 +21,7 @@ function drawBoardTools() {
   byId("leaderboard-notes").replaceChildren(...page.board.notes.map((note) => make("li", {}, make("bdi", {}, note))));
 }
 
-const faint = (text, about = null) => make("span", { class: "faint", title: about }, text);
+const faint = (text, about = null) => make("span", { class: "faint", title: about || null }, text);
 
 // Spread over seeds stands apart from intervals, which are over pairs.
 function overSeeds(statistic, scores) {

@@ -33,9 +33,9 @@ def cell_record(result: Result) -> dict[str, JsonValue]:
     environment = result.environment.model_dump(mode="json", exclude={"data_hash"})
     summary = {name: interval_values(result.statistic(name)) for name in STATISTICS.names}
     # a metric that is not in an older document is nowhere defined in it
-    beside = {name + part for name in [metric.name for metric in reported_metrics()] for part in ("", "_complement")}
-    lists: dict[str, Numbers] = dict.fromkeys(sorted(beside), [None] * len(result.curve.size))
-    lists |= result.curve.columns
+    beside = [metric.name + part for metric in reported_metrics() for part in ("", "_complement")]
+    nothing: Numbers = [None] * len(result.curve.size)
+    lists = dict.fromkeys(beside, nothing) | result.curve.columns
     return {
         "name": result.name,
         **cell,
