@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ class Delta(_Measured):
     """How far nodes move."""
 
     description = "Control: |corrupt - clean| of each unit, and the length of the error's difference."
-    passes = (Passes(forward=2),)
+    passes: Sequence[Passes] = (Passes(forward=2),)
 
     @override
     def measure(self, chunk: Chunk, basis: Basis, layer: int) -> Tensor:
@@ -60,7 +60,7 @@ class Activation(_Measured):
     """How large nodes are."""
 
     description = "Control: |activation| of each unit on the clean prompt, and the length of the error."
-    passes = (Passes(forward=2),)
+    passes: Sequence[Passes] = (Passes(forward=2),)
 
     @override
     def measure(self, chunk: Chunk, basis: Basis, layer: int) -> Tensor:

@@ -169,7 +169,7 @@ class Atp(FieldMethod):
     """Attribution patching (Nanda 2023; Syed et al. 2024, arXiv 2310.10348)."""
 
     description = "Attribution patching: the gradient on the clean run."
-    passes = (RECORDED, Passes(forward=1, backward=1))
+    passes: Sequence[Passes] = (RECORDED, Passes(forward=1, backward=1))
 
     @override
     def field(self, model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
@@ -180,7 +180,7 @@ class Relp(FieldMethod):
     """Relevance patching (see basisbench.attribution.relp)."""
 
     description = "Relevance patching: one backward pass under layer-wise relevance rules."
-    passes = (RECORDED, Passes(forward=1, backward=1))
+    passes: Sequence[Passes] = (RECORDED, Passes(forward=1, backward=1))
 
     @override
     def field(self, model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
@@ -191,7 +191,7 @@ class IgInputs(FieldMethod):
     """Gradients at all sites, averaged over STEPS places of the embeddings between clean and corrupt."""
 
     description = "Gradients at all sites, averaged while the embeddings go from clean to corrupt in 10 steps."
-    passes = (RECORDED, Passes(forward=STEPS, backward=STEPS))
+    passes: Sequence[Passes] = (RECORDED, Passes(forward=STEPS, backward=STEPS))
 
     @override
     def field(self, model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:
@@ -214,7 +214,11 @@ class Ig(FieldMethod):
 
     description = "Integrated gradients of each site alone, which goes from clean to corrupt in 10 steps."
     # the steps run over half the layers, on average
-    passes = (RECORDED, Passes(forward=1, backward=1), Passes((STEPS - 1) / 2, (STEPS - 1) / 2, per="site"))
+    passes: Sequence[Passes] = (
+        RECORDED,
+        Passes(forward=1, backward=1),
+        Passes((STEPS - 1) / 2, (STEPS - 1) / 2, per="site"),
+    )
 
     @override
     def field(self, model: Model, chunk: Chunk, sites: Sequence[Site]) -> Iterator[tuple[Site, Tensor]]:

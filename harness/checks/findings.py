@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
 
 from basisbench.errors import printable
 
@@ -64,3 +69,19 @@ def warning(words: str) -> Problem:
 def shown(text: str) -> str:
     """A text from a task, quoted, on one line and not too long."""
     return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """Each check with its verdict and its words."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("check", "verdict", ""):
+        table.add_column(name, no_wrap=bool(name), overflow="fold")
+    for finding in findings:
+        table.add_row(*map(Text, (finding.check, finding.verdict, finding.words)))
+    return table
+
+
+def counted(findings: Sequence[Finding]) -> str:
+    """How many there are of each verdict, in words."""
+    count = Counter(finding.verdict for finding in findings)
+    return ", ".join(f"{count[verdict]} {verdict}" for verdict in get_args(Verdict) if count[verdict])

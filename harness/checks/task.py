@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from basisbench.checks.baseline import measure_task
-from basisbench.checks.findings import Finding, Problem, Verdict, broken, shown, warning
+from basisbench.checks.findings import Finding, Problem, broken, counted, findings_table, shown, warning
 from basisbench.checks.task_pairs import Drawn, draw_pairs
 from basisbench.checks.task_samples import pair_findings
 from basisbench.errors import UserError
@@ -144,15 +141,9 @@ def _baseline(task: Task, model: Model, n: int) -> Finding:
 
 def task_check_table(report: TaskReport) -> RenderableType:
     """The checks as a table, then the verdict in one line."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("check", "verdict", ""):
-        table.add_column(name, no_wrap=bool(name), overflow="fold")
-    for finding in report.findings:
-        table.add_row(*map(Text, (finding.check, finding.verdict, finding.words)))
-    count = Counter(finding.verdict for finding in report.findings)
-    counted = ", ".join(f"{count[verdict]} {verdict}" for verdict in get_args(Verdict) if count[verdict])
     verdict = "must not be used as it is" if report.failed else "keeps the contract"
     where = f" on '{report.model}'" if report.model else ""
     asked = f"{report.n} pairs a split, {report.seeds} seed{'s' * (report.seeds > 1)}"
     rest = "; the rest was not checked" if len(report.findings) == 1 else ""
-    return Group(table, Text(f"task '{report.task}' {verdict}{where} ({asked}): {counted}{rest}"))
+    line = f"task '{report.task}' {verdict}{where} ({asked}): {counted(report.findings)}{rest}"
+    return Group(findings_table(report.findings), Text(line))

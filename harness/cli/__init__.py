@@ -3,6 +3,7 @@
 from basisbench.cli import (
     baseline,
     check,
+    check_method,
     check_task,
     evaluate,
     figures,
@@ -25,6 +26,7 @@ __all__ = [
     "app",
     "baseline",
     "check",
+    "check_method",
     "check_task",
     "command",
     "evaluate",

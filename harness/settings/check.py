@@ -10,13 +10,16 @@ from basisbench.settings.common import (
     BASIS,
     CHAT,
     DEVICE,
+    DTYPE,
     METHOD,
     MODEL,
+    N_DISCOVERY,
     SEED,
     SPLIT,
     TASK,
     TASKS,
     TEXT,
+    Dtype,
     ModelConfig,
     Name,
     Names,
@@ -43,6 +46,19 @@ class TaskCheckConfig(ModelConfig):
     task: Annotated[Name, TASK]
     n_rows: Annotated[Size, Setting("Rows of each split")] = 200
     n_seeds: Annotated[Size, Setting("Seeds that rows are drawn with")] = 3
+
+
+class MethodCheckConfig(BaseModel):
+    """A method, and what it is checked on: a tiny model of random weights, or a named one and a task's pairs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Annotated[Name, METHOD]
+    model: Annotated[Name | None, replace(MODEL, default="a tiny one of random weights")] = None
+    task: Annotated[Name, replace(TASK, help="Task of the pairs that a named model is asked on")] = "sva/simple"
+    n_discovery: Annotated[Size, replace(N_DISCOVERY, help="Pairs that it is asked on")] = 4
+    dtype: Annotated[Dtype, DTYPE] = "float32"
+    device: Annotated[str, DEVICE] = "auto"
 
 
 class BaselineConfig(ModelConfig):
