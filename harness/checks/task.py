@@ -64,9 +64,10 @@ def check_task(task: Task, model: Model | None = None, *, n: int = 200, seeds: i
 
 def _on_model(task: Task, model: Model, drawn: Drawn) -> list[Finding]:
     """The findings that need a model; the baseline only where there are pairs to measure it on."""
+    tokenizer = model.text_tokenizer
 
     def tokens_of(pair: Pair) -> TokenisedPair | str:
-        return tokenise(pair, model.text_tokenizer, context=model.context)
+        return tokenise(pair, tokenizer, context=model.context)
 
     tokenised = {split: [(pair, tokens_of(pair)) for pair in drawn.first(split)] for split in drawn.pairs}
     usable = [

@@ -70,8 +70,7 @@ class Norm:
 class Model:
     """A causal language model whose activations can be read, replaced and differentiated by site.
 
-    Weights take no gradient. Attributes: `name`, `n_layers`, `d_model`, `device`, `dtype`, `tokenizer`, and
-    `text_tokenizer`, which is the tokenizer as texts are read with it.
+    Weights take no gradient. Attributes: `name`, `n_layers`, `d_model`, `device`, `dtype`, `tokenizer`.
     """
 
     def __init__(self, name: str, hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -90,7 +89,6 @@ class Model:
             raise UserError(f"model '{name}' gives NaN or infinite logits: try dtype float32, or other weights")
         self.name = name
         self.tokenizer = tokenizer
-        self.text_tokenizer = TextTokenizer.of(tokenizer)
         self.device = torch.device(hf.device)
         self.dtype: torch.dtype = hf.dtype
         self._bridge: Any = _bridge(name, hf)
@@ -148,6 +146,11 @@ class Model:
         """The Hugging Face configuration of the text model."""
         model: Any = self._bridge.original_model
         return model.config.get_text_config()
+
+    @property
+    def text_tokenizer(self) -> TextTokenizer:
+        """The tokenizer as texts are read with it."""
+        return TextTokenizer.of(self.tokenizer)
 
     @cached_property
     def context(self) -> int | None:

@@ -260,10 +260,11 @@ def usable_pairs(
     """The first `limit` usable pairs, and how many before the last of them were not usable, by reason."""
     usable: list[TokenisedPair] = []
     unusable: Counter[str] = Counter()
+    tokenizer = model.text_tokenizer
     for pair in pairs:
         if limit is not None and len(usable) == limit:
             break
-        found = tokenise(pair, model.text_tokenizer, scoring.answers, scoring.chat, model.context)
+        found = tokenise(pair, tokenizer, scoring.answers, scoring.chat, model.context)
         if isinstance(found, str):
             unusable[found] += 1
         else:

@@ -48,17 +48,17 @@ def rows_of(model: Model, texts: Iterable[Source], limit: int | None = None) -> 
 
     No more documents are read than needed. Raises UserError if no token counts.
     """
-    start = list(model.text_tokenizer.start)
-    width = min(CONTEXT, model.context or CONTEXT) - len(start)
+    tokenizer = model.text_tokenizer
+    width = min(CONTEXT, model.context or CONTEXT) - len(tokenizer.start)
     rows: list[list[int]] = []
     counted: list[list[bool]] = []
     sources: list[str] = []
     found = 0
     seen: dict[tuple[int, int], int] = {}
     for source, text in texts:
-        (ids,) = model.text_tokenizer.ids([text], start=False)
+        (ids,) = tokenizer.ids([text], start=False)
         for begin in range(0, len(ids), width):
-            row = [*start, *ids[begin : begin + width]]
+            row = [*tokenizer.start, *ids[begin : begin + width]]
             new = _new(row, seen)
             if any(new) and (limit is None or found < limit):
                 rows.append(row)

@@ -70,13 +70,13 @@ def span_words(model: Model, prompts: PromptSet, span: str) -> list[str]:
 
 def word_tokens(model: Model, prompts: PromptSet, words: list[str]) -> Tensor:
     """The first token of each pair's word after its clean prompt, [N]; -1 for an empty word, or one that joins it."""
-    tokenizer: Any = model.tokenizer
+    tokenizer = model.text_tokenizer
     tokens = []
     for prompt, word in zip(prompts.pair_prompt.tolist(), words, strict=True):
         ids = tuple(prompts.clean[prompt, : int(prompts.last[prompt]) + 1].tolist())
         # only ids can be known to be the prompt: what they decode to may be read otherwise
-        text = tokenizer.decode(list(ids), skip_special_tokens=True)
-        (joined,) = model.text_tokenizer.ids([text + word]) if word else [()]
+        text = tokenizer.tokenizer.decode(list(ids), skip_special_tokens=True)
+        (joined,) = tokenizer.ids([text + word]) if word else [()]
         tokens.append(joined[len(ids)] if joined[: len(ids)] == ids and len(joined) > len(ids) else -1)
     return torch.tensor(tokens, device=prompts.clean.device)
 

@@ -38,11 +38,12 @@ class Sample:
 
         Raises UserError for fewer than LEAST_TOKENS tokens.
         """
-        start = model.text_tokenizer.start
-        (ids,) = model.text_tokenizer.ids(["\n\n".join(texts)], start=False)
+        tokenizer = model.text_tokenizer
+        start = tokenizer.start
+        (ids,) = tokenizer.ids(["\n\n".join(texts)], start=False)
         if len(ids) < LEAST_TOKENS:
             raise UserError(f"the text has {len(ids)} tokens: valid: {LEAST_TOKENS} or more")
-        body = min(min(CONTEXT, model.context or CONTEXT) - len(start), len(ids))
+        body = min(CONTEXT - len(start), (model.context or CONTEXT) - len(start), len(ids))
         cut = [start + ids[begin : begin + body] for begin in range(0, min(len(ids), MOST_TOKENS) - body + 1, body)]
         return Sample(model, torch.tensor(cut, device=model.device))
 

@@ -167,11 +167,11 @@ def test_a_wrong_command_is_one_line(run_cli: Command, arguments: str, expected:
 
 
 def test_a_wrong_row_is_one_line_with_its_place(run_cli: Command, tiny_folder: Path, tmp_path: Path) -> None:
-    folder = write_task(tmp_path / "bad", discovery=[], evaluation=pair_rows(2, seed=1))
+    folder = write_task(tmp_path / "bad", discovery=pair_rows(2), evaluation=pair_rows(2, seed=1))
     with (folder / "discovery.jsonl").open("a") as file:
         file.write("not JSON\n")
     line = refusal(run_cli, "run", "--model", tiny_folder, "--tasks", folder)
-    assert line.startswith(f"{folder / 'discovery.jsonl'} line 1, column 1: ")
+    assert line.startswith(f"{folder / 'discovery.jsonl'} line 3, column 1: ")
 
 
 def test_a_file_that_is_no_result_is_one_line(run_cli: Command, tmp_path: Path) -> None:

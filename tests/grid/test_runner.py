@@ -357,13 +357,13 @@ def test_two_of_a_name_are_refused(run: Run, basis_file: Path, task_folder: Path
         run(tasks=f"{task_folder},{same}")
 
 
-def test_malformed_rows_are_named_with_their_line_where_no_row_is_good(run: Run, tmp_path: Path) -> None:
-    folder = write_task(tmp_path / "bad", discovery=pair_rows(3), evaluation=[])
+def test_a_malformed_row_is_named_with_its_line(run: Run, tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "bad", discovery=pair_rows(3), evaluation=pair_rows(3, seed=1))
     with (folder / "evaluation.jsonl").open("a") as file:
-        file.write('{"clean_prefix": "w3 w4"}\n')
+        file.write('{"clean_prefix": "w3 w4"\n')
     with pytest.raises(UserError) as caught:
         run(tasks=str(folder))
-    assert f"{folder / 'evaluation.jsonl'} line 1: " in one_line(caught)
+    assert f"{folder / 'evaluation.jsonl'} line 4, column 25: " in one_line(caught)
     (folder / "evaluation.jsonl").unlink()
     with pytest.raises(UserError) as caught:
         run(tasks=str(folder))
