@@ -26,7 +26,6 @@ from basisbench.cli import app
 from basisbench.errors import UserError
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site, layer_ranges
-from basisbench.models.text_tokenizer import TextTokenizer
 from basisbench.text import sample
 from basisbench.text.sample import CONTEXT, LOSS_ROWS, Sample
 from toys.models import ARCHITECTURES, LAYERS, VOCABULARY
@@ -563,7 +562,6 @@ def test_a_start_token_leads_every_row(tiny: Make) -> None:
     model = tiny("llama")
     inner = model.tokenizer.backend_tokenizer
     inner.post_processor = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 2)])
-    before, model.text_tokenizer = model.text_tokenizer, TextTokenizer.of(model.tokenizer)
     try:
         tokens = Sample.of(model, [TEXT]).tokens
         assert tokens.shape == (500 // (CONTEXT - 1), CONTEXT)
@@ -571,7 +569,6 @@ def test_a_start_token_leads_every_row(tiny: Make) -> None:
         assert tokens[:, 1:].flatten().tolist() == model.tokenizer(TEXT)["input_ids"][1 : 1 + tokens[:, 1:].numel()]
     finally:
         inner.post_processor = None
-        model.text_tokenizer = before
 
 
 def test_layers_are_written_as_runs() -> None:
