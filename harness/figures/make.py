@@ -28,7 +28,7 @@ class FigureReport:
 
 def make_figures(
     comparison: Comparison,
-    out: Path,
+    out: str | Path,
     *,
     style: Style = SCREEN,
     only: Sequence[str] = (),
@@ -40,6 +40,7 @@ def make_figures(
     `k` is the number of nodes of the circuits in overlaps and profiles; `command` goes into the files' metadata.
     Raises UserError for an unknown figure, k below 1, a damaged arrays file and a folder that cannot be written.
     """
+    out = Path(out)
     chosen = [FIGURES.get(name) for name in only] or [*FIGURES]
     if k < 1:
         raise UserError(f"circuits of {k} nodes cannot be compared: valid is 1 or more")

@@ -40,7 +40,7 @@ class Reading:
         return Reading(kept, self.paths, self.problems)
 
 
-def read_folders(folders: Sequence[Path]) -> Reading:
+def read_folders(folders: Sequence[str | Path]) -> Reading:
     """Return the results in `folders` and the folders in them, each once; a bad file is a line in `problems`.
 
     Raises UserError for a folder that is not there and if there is no good result.
@@ -48,7 +48,7 @@ def read_folders(folders: Sequence[Path]) -> Reading:
     found: dict[str, Result] = {}
     paths: dict[str, Path] = {}
     problems: list[str] = []
-    for path in (path for copies in find_results(folders) for path in copies):
+    for path in (path for copies in find_results([Path(folder) for folder in folders]) for path in copies):
         try:
             result = read_result(path)
         except UserError as error:

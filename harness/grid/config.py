@@ -1,5 +1,6 @@
 """What a run is asked to do, from defaults, a YAML file and options; checked before anything is computed."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -141,6 +142,13 @@ class RunConfig(CellConfig, Logged):
     out: Annotated[Path, Setting("Folder for results")] = Path("runs")
 
 
-def make_config(options: dict[str, Any], file: Path | None = None) -> RunConfig:
+def make_config(options: Mapping[str, Any], file: str | Path | None = None) -> RunConfig:
     """Return the configuration of a run in `file` with `options` over it; raises UserError as `make_settings`."""
-    return make_settings(RunConfig, options, file)
+    return make_settings(RunConfig, dict(options), None if file is None else Path(file))
+
+
+def as_config(given: RunConfig | Mapping[str, Any] | str | Path | None) -> RunConfig:
+    """Return the configuration that is given as such, by its settings, by its file, or not at all: the quickstart."""
+    if isinstance(given, RunConfig):
+        return given
+    return make_config({}, given) if isinstance(given, str | Path) else make_config(given or {})

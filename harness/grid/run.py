@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -35,7 +36,7 @@ from basisbench.errors import UserError
 from basisbench.grid.cells import Pairs, compute_cell
 from basisbench.grid.claims import claim
 from basisbench.grid.clock import Clock
-from basisbench.grid.config import RunConfig
+from basisbench.grid.config import RunConfig, as_config
 from basisbench.grid.failures import Failure, forget_failure, reason_of, record_failure, recorded_failure
 from basisbench.grid.names import NO_METHODS, Names, check_distinct, resolve_names
 from basisbench.grid.plan import Group, plan_groups
@@ -72,21 +73,23 @@ class RunReport:
 
 
 def run(
-    config: RunConfig | None = None,
+    config: RunConfig | Mapping[str, Any] | str | Path | None = None,
     *,
     report: Report = quiet,
     say: Say = say_nothing,
     each: Each = ignore,
     methods: Mapping[str, Method] = NO_METHODS,
 ) -> RunReport:
-    """Compute every cell of `config` that `config.out` does not hold yet.
+    """Compute every cell of `config` that its folder `out` does not hold yet.
+
+    `config` is a configuration, its settings by name, or its YAML file; without one, the quickstart.
 
     `report` is called with progress, `say` with lines worth keeping, `each` with every new result. `methods` are handed
     over as they are, by the names that `config` has for them; others are loaded. A cell that cannot be computed is
     listed in the report's failures and the others go on. Raises UserError for a name that is not known, a model that
     cannot be had and a folder that cannot be written, the disk being full for one.
     """
-    config = config or RunConfig()
+    config = as_config(config)
     groups = plan_groups(config)
     names = resolve_names(groups, methods)
     check_folder(config.out)

@@ -21,7 +21,7 @@ from basisbench.measures.statistic import HEADLINE, board_statistic
 
 
 def build_leaderboard(
-    folders: Sequence[Path],
+    folders: Sequence[str | Path],
     *,
     by: str = HEADLINE,
     tasks: Collection[str] | None = None,
@@ -38,7 +38,7 @@ def build_leaderboard(
     result. A bad file is skipped and listed in `problems`.
     """
     statistic = board_statistic(by)
-    reading = read_samples(folders, tasks, n_resamples)
+    reading = read_samples([Path(folder) for folder in folders], tasks, n_resamples)
     samples, unlike = _on_one_machine(reading.samples)
     cells, settings, notes = make_rows(samples)
     methods = {row.method for row in cells if not row.control}

@@ -214,16 +214,17 @@ def write_result(folder: Path, result: Result, arrays: bytes) -> Path:
     return path
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: str | Path) -> Result:
     """Return the result in the JSON file `path`; raises UserError that names the file and the wrong field."""
     try:
-        return Result.model_validate_json(_read(path, MAX_JSON_BYTES))
+        return Result.model_validate_json(_read(Path(path), MAX_JSON_BYTES))
     except ValidationError as error:
         raise UserError(printable(f"{path} is not a valid result: {first_fault(error)}")) from error
 
 
-def read_results(folder: Path) -> list[Result]:
+def read_results(folder: str | Path) -> list[Result]:
     """Return all results in `folder` by file name; raises UserError for a bad one or if there is none."""
+    folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"no folder {folder}: valid is a folder of result files, *.json")
     results = [read_result(path) for path in sorted(folder.glob("*.json"))]
