@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from basisbench.errors import printable
 from basisbench.tasks.pair import Pair
 from basisbench.values import Split
 
@@ -71,7 +72,8 @@ class Splits:
     def say(self, split: Split, report: Report) -> None:
         """Log a warning if something of a split was left out, once."""
         if report.left_out and report != self._said.get(split):
-            log.warning("%s, %s: left out %s; %d pairs remain", self.name, split, report.left_out, report.kept)
+            words = printable(report.left_out)
+            log.warning("%s, %s: left out %s; %d pairs remain", self.name, split, words, report.kept)
         self._said[split] = report
 
     def _lot(self, split: Split) -> Lot:

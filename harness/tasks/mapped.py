@@ -35,7 +35,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from basisbench.errors import UserError, unknown_name
+from basisbench.errors import UserError, printable, unknown_name
 from basisbench.settings import make_settings
 from basisbench.tasks.data_files import PART, DataSplit, find_split
 from basisbench.tasks.given import Lot, Splits, draw
@@ -213,7 +213,7 @@ class MappedTask:
             found = find_split(self.mapping.source, self.mapping.config, self.mapping.splits[split], base)
         except UserError as error:
             elsewhere = "" if self.folder else " (BASISBENCH_DATA may name another folder)"
-            raise UserError(f"task '{self.name}': {error}{elsewhere}") from error
+            raise UserError(printable(f"task '{self.name}': {error}{elsewhere}")) from error
         if found.of_the_hub:
             self._of_the_hub[split] = found
         return found
@@ -225,7 +225,7 @@ class MappedTask:
         try:
             return map_rows(mapping, data.rows(columns, below))
         except UserError as error:
-            raise UserError(f"task '{self.name}', {split}: {error}") from error
+            raise UserError(printable(f"task '{self.name}', {split}: {error}")) from error
 
 
 def mapped_task(file: Path) -> MappedTask:

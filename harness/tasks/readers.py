@@ -49,12 +49,12 @@ def read_rows(data: DataFile) -> Iterator[Row]:
     try:
         yield from READERS[data.file.suffix](data)
     except OSError as error:
-        raise UserError(f"cannot read {data.label}: {error.strerror or error}") from error
+        raise UserError(f"cannot read {data.label}: {error.strerror or error}; give a readable file") from error
     except UnicodeDecodeError as error:
         raise UserError(_not_utf8(data)) from error
 
 
-def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
+def _numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines of a UTF-8 file that are not blank, with their numbers; raises as `open` and the decoder do."""
     # lines end where JSON lines do: U+2028 and its like may stand inside a string
     with file.open(encoding="utf-8-sig", newline="\n") as lines:
@@ -63,7 +63,7 @@ def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
                 yield number, line.rstrip("\r\n")
 
 
-def parse_json(text: str, parse_float: Callable[[str], object] = str) -> Any:
+def _parsed(text: str) -> Any:
     """Return a JSON value; raises ValueError with a line for what is none."""
 
     def object_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -74,7 +74,7 @@ def parse_json(text: str, parse_float: Callable[[str], object] = str) -> Any:
         return found
 
     try:
-        return json.loads(text, parse_float=parse_float, parse_constant=lambda _: None, object_pairs_hook=object_of)
+        return json.loads(text, parse_float=str, parse_constant=lambda _: None, object_pairs_hook=object_of)
     except RecursionError:
         raise ValueError("lists or objects are nested too deep") from None
 
@@ -106,10 +106,10 @@ def _tsv(data: DataFile) -> Iterator[Row]:
 
 
 def _json_lines(data: DataFile) -> Iterator[Row]:
-    for number, line in numbered_lines(data.file):
+    for number, line in _numbered_lines(data.file):
         place = f"{data.label} line {number}"
         try:
-            yield Row(place, _values(parse_json(line)))
+            yield Row(place, _values(_parsed(line)))
         except json.JSONDecodeError as error:
             raise UserError(f"{place}, column {error.colno}: {_reason(error)}") from error
         except ValueError as error:
@@ -119,7 +119,7 @@ def _json_lines(data: DataFile) -> Iterator[Row]:
 def _json(data: DataFile) -> Iterator[Row]:
     text = data.file.read_text("utf-8-sig")
     try:
-        found = parse_json(text)
+        found = _parsed(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and text.lstrip()[:1] == "{" and data.below is None:
             yield from _json_lines(data)

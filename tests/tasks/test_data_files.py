@@ -339,6 +339,17 @@ def test_a_broken_file_is_named_with_its_line_and_the_reason(
     assert refusal(task(tmp_path, name, content)).startswith(told)
 
 
+def test_what_comes_from_a_file_is_one_printable_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Names of columns, fields and keys, in errors and in warnings; `refusal` holds that they are one line."""
+    made = task(tmp_path, "d.csv", '"clean\n\x1b[31m",b\nx,y\n')
+    assert refusal(made).startswith("unknown column 'answer': valid: b, clean??[31m; ")
+    rows = [json.dumps(ROWS[0] | {"cf": {"a\x1b\nb": 1}}), json.dumps(ROWS[1] | {"cf": {"a": "c"}})]
+    assert len(pairs(task(tmp_path, "d.jsonl", "\n".join(rows), columns=PLAIN | {"case": "cf.a"}))) == 1
+    (logged,) = caplog.records
+    assert logged.getMessage().isprintable()
+    assert "case: 'cf.a': unknown field 'a': valid: a??b" in logged.getMessage()
+
+
 def test_a_row_that_no_tokenizer_can_read_is_set_aside(tmp_path: Path) -> None:
     rows = [json.dumps(ROWS[0] | {"clean": "half \ud83d"}), JSON[1]]
     assert pairs(task(tmp_path, "d.jsonl", "\n".join(rows))) == EXPECTED[1:2]
