@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,16 @@ from basisbench.cli.app import app
 from basisbench.errors import unknown_name
 from basisbench.registry import Registry
 
+REGISTRIES = {
+    "models": ("basisbench.models.names", "MODELS", "or a local Hugging Face folder, or a hub name org/name"),
+    "tasks": (
+        *("basisbench.tasks.task", "TASKS"),
+        "or a folder with discovery.jsonl and evaluation.jsonl, or a .yaml file over a dataset",
+    ),
+    "bases": ("basisbench.bases.basis", "BASES", "or path/to/file.py:Name"),
+    "methods": ("basisbench.attribution", "METHODS", "or path/to/file.py:Name"),
+}
+"""Where each registry is, imported when it is asked for, and what else can be named."""
 HOW = {"boards": "basisbench run --board NAME", "sweeps": "wandb sweep FILE"}
 """What is done with files that are shipped."""
 
@@ -30,23 +41,15 @@ def list_names(
         typer.echo(f"{HOW[what]}; the files, to use or to copy, are in {folder}")
         return
 
-    from basisbench.attribution import METHODS
-    from basisbench.bases.basis import BASES, PRESETS
-    from basisbench.models.names import MODELS
-    from basisbench.tasks.task import TASKS
-
-    registries: dict[str, tuple[Registry[Any], str]] = {
-        "models": (MODELS, "or a local Hugging Face folder, or a hub name org/name"),
-        "tasks": (TASKS, "or a folder with discovery.jsonl and evaluation.jsonl, or a .yaml file over a dataset"),
-        "bases": (BASES, "or path/to/file.py:Name"),
-        "methods": (METHODS, "or path/to/file.py:Name"),
-    }
-    if what not in registries:
-        raise unknown_name("kind of name", what, [*registries, *HOW])
-    registry, also = registries[what]
+    if what not in REGISTRIES:
+        raise unknown_name("kind of name", what, [*REGISTRIES, *HOW])
+    home, name_of_it, also = REGISTRIES[what]
+    registry: Registry[Any] = getattr(import_module(home), name_of_it)
     _print((name, registry.describe(name)) for name in registry)
     typer.echo(also)
     if what == "bases" and model is not None:
+        from basisbench.bases.basis import PRESETS
+
         published = [preset for source in PRESETS for preset in PRESETS.get(source)(model)]
         typer.echo(f"published for {model}:" if published else f"none is known to be published for {model}")
         for preset in published:
