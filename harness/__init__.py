@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from basisbench.models.adapter import Model
     from basisbench.models.loading import load_model
     from basisbench.models.sites import Site
-    from basisbench.results.files import read_arrays, read_result, read_results
+    from basisbench.results.find import read_arrays, read_result, read_results
     from basisbench.results.schema import Result
     from basisbench.results.tables import markdown_table, results_table
     from basisbench.tasks.load import load_task
@@ -41,9 +41,9 @@ _HOMES = {
     "make_config": "basisbench.grid.config",
     "markdown_table": "basisbench.results.tables",
     "plot_curves": "basisbench.figures",
-    "read_arrays": "basisbench.results.files",
-    "read_result": "basisbench.results.files",
-    "read_results": "basisbench.results.files",
+    "read_arrays": "basisbench.results.find",
+    "read_result": "basisbench.results.find",
+    "read_results": "basisbench.results.find",
     "results_table": "basisbench.results.tables",
     "run": "basisbench.grid.run",
 }

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from basisbench.errors import UserError
 
@@ -54,12 +55,19 @@ def write_atomically(path: Path, data: bytes) -> None:
     Missing parent folders are made. Raises UserError for a full disk or a path that cannot be written; the
     old content then stays, and nothing else is left behind.
     """
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Give a new file to write, and read again; it becomes `path` if the block ends well, as in `write_atomically`."""
     temporary = _sibling(path)
     try:
         with _plainly(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("xb") as file:
-                file.write(data)
+            with temporary.open("xb+") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)  # noqa: PTH105 (the test of a full disk replaces this call)

@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 
 from basisbench.cli.app import app
+from basisbench.cli.options import Folders
 
 
 @app.command()
 def figures(
-    folders: Annotated[list[Path] | None, typer.Argument(help="Folders of results (default: runs).")] = None,
+    folders: Folders = None,
     style: Annotated[str, typer.Option(help="screen or paper.")] = "screen",
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("figures"),
     only: Annotated[

@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from basisbench.cli.app import app
+from basisbench.cli.options import Folders
 from basisbench.errors import UserError, unknown_name
 
 
 @app.command()
 def leaderboard(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of results, with those inside (default: runs).")
-    ] = None,
+    folders: Folders = None,
     by: Annotated[str, typer.Option(help="Order rows by auc_f, auc_c or nodes@0.8.")] = "auc_f",
     tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
     method: Annotated[str | None, typer.Option(help="Method to compare bases under (default: the fullest).")] = None,

@@ -5,6 +5,10 @@ from typing import Annotated
 
 import typer
 
+Folders = Annotated[list[Path] | None, typer.Argument(help="Folders of results, with those inside (default: runs).")]
+OneResult = Annotated[
+    Path, typer.Argument(help="A result, FOLDER/NAME.json, packed or not; a beginning of NAME will do.")
+]
 Model = Annotated[str | None, typer.Option(help="Name, local Hugging Face folder, or hub name.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16, float16 or float64.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from basisbench.cli.app import app
+from basisbench.cli.options import Folders
 
 
 @app.command()
 def report(
-    folders: Annotated[list[Path] | None, typer.Argument(help="Folders of results (default: runs).")] = None,
+    folders: Folders = None,
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Basisbench report",
 ) -> None:

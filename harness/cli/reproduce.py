@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from basisbench.cli.app import app, progress_bar
-from basisbench.cli.options import Device
+from basisbench.cli.options import Device, OneResult
 
 
 @app.command()
 def reproduce(
-    result: Annotated[Path, typer.Argument(help="A result, NAME.json.")],
+    result: OneResult,
     device: Device = None,
     model: Annotated[str | None, typer.Option(help="Where the model is here (default: as recorded).")] = None,
     task: Annotated[str | None, typer.Option(help="The task here, if it is a folder or file.")] = None,

@@ -51,9 +51,6 @@ def run(
     keep_ranked: Annotated[
         int | None, typer.Option(help="Nodes of its ranking that a result keeps on disk (default: 10000).")
     ] = None,
-    keep_rounded: Annotated[
-        bool | None, typer.Option("--keep-rounded", help="Round outcomes to 0.001 nats: results take less room.")
-    ] = None,
     retry: Annotated[bool | None, typer.Option("--retry", help="Compute cells again that failed before.")] = None,
     wandb: Wandb = None,
     wandb_project: WandbProject = None,

@@ -8,13 +8,12 @@ from typing import Annotated
 import typer
 
 from basisbench.cli.app import app
+from basisbench.cli.options import Folders
 
 
 @app.command()
 def sync(
-    folders: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of results, with those inside (default: runs).")
-    ] = None,
+    folders: Folders = None,
     wandb: Annotated[str, typer.Option(help="auto, online or offline.")] = "auto",
     project: Annotated[str | None, typer.Option(help="W&B project (default: as before, else basisbench).")] = None,
     entity: Annotated[str | None, typer.Option(help="W&B entity (default: your own).")] = None,

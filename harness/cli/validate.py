@@ -12,7 +12,7 @@ from basisbench.cli.app import app
 
 @app.command()
 def validate(
-    results: Annotated[list[Path], typer.Argument(help="Results, NAME.json, or folders of them.")],
+    results: Annotated[list[Path], typer.Argument(help="Results, FOLDER/NAME.json, or folders, with those inside.")],
 ) -> None:
     """Check results made elsewhere: schema, hashes, ranking, every number again. Exit status 1 if one fails."""
     from rich.console import Console

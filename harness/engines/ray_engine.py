@@ -35,6 +35,7 @@ from basisbench.grid.failures import Failure, reason_of
 from basisbench.grid.plan import Group, plan_groups
 from basisbench.grid.run import Each, RunReport, check_folder, resolve_names
 from basisbench.progress import Report, Say, quiet
+from basisbench.results.find import ResultFolder
 from basisbench.results.schema import Result
 
 POLL_SECONDS = 0.5
@@ -102,7 +103,8 @@ class _Driver:
         self.results: dict[Group, tuple[Result, ...]] = {}
         self.failures: list[Failure] = []
         self.said: set[str] = set()
-        self.before = self.store.names() if self.store else {path.stem for path in config.out.glob("*.json")}
+        self.folder = ResultFolder(config.out)
+        self.before = self.store.names() if self.store else {stored.path.stem for stored in self.folder}
         self.costs = {group: Clock(quiet, [group]).total for group in groups}
 
     def run(self) -> None:
@@ -219,9 +221,11 @@ class _Driver:
         self.failures += done.failures
         for result in done.results:
             path = self.config.out / f"{result.name}.json"
-            if self.store:
+            there = self.folder.find(result.name)
+            if self.store and not there:
                 self.store.get(self.config.out, [f"{result.name}.safetensors", path.name])
-            if not path.exists():
+                there = self.folder.find(result.name)
+            if not there:
                 raise UserError(
                     f"{path} is not here, though a worker wrote it: --out must be a folder that all machines share, "
                     f"or name a --store"

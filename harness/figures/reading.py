@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from basisbench.errors import UserError, unknown_name
-from basisbench.leaderboard.cells import find_results
-from basisbench.results.files import RankingArrays, read_arrays, read_result
+from basisbench.results.files import RankingArrays
+from basisbench.results.find import Stored, find_results
 from basisbench.results.schema import Result
 
 
@@ -15,12 +15,12 @@ class Reading:
     """The results found in folders, where each lies, and a line for each file that is no good or not used."""
 
     results: tuple[Result, ...]
-    paths: dict[str, Path]
+    stored: dict[str, Stored]
     problems: tuple[str, ...]
 
     def ranking(self, result: Result) -> RankingArrays:
         """Return the nodes of one of the results."""
-        return read_arrays(self.paths[result.name], result)[1]
+        return self.stored[result.name].arrays(result)[1]
 
     def only(self, tasks: Sequence[str], bases: Sequence[str], methods: Sequence[str]) -> "Reading":
         """Return the results of these tasks, bases and methods (all, if none is named); raises UserError if unknown."""
@@ -37,7 +37,7 @@ class Reading:
             kept = tuple(result for result in kept if not names or getattr(result.cell, kind) in names)
             if not kept:
                 raise UserError(f"no result has these {plural} with what was asked before: name fewer")
-        return Reading(kept, self.paths, self.problems)
+        return Reading(kept, self.stored, self.problems)
 
 
 def read_folders(folders: Sequence[Path]) -> Reading:
@@ -46,20 +46,20 @@ def read_folders(folders: Sequence[Path]) -> Reading:
     Raises UserError for a folder that is not there and if there is no good result.
     """
     found: dict[str, Result] = {}
-    paths: dict[str, Path] = {}
+    places: dict[str, Stored] = {}
     problems: list[str] = []
-    for path in (path for copies in find_results(folders) for path in copies):
+    for stored in find_results(folders):
         try:
-            result = read_result(path)
+            result = stored.result()
         except UserError as error:
             problems.append(str(error))
             continue
         first = found.setdefault(result.name, result)
-        paths.setdefault(result.name, path)
+        kept = places.setdefault(result.name, stored)
         if first.arrays_sha256 != result.arrays_sha256:
-            problems.append(f"{path} has other numbers than {paths[result.name]}, which counts")
+            problems.append(f"{stored.path} has other numbers than {kept.path}, which counts")
     if not found:
         where = ", ".join(map(str, folders))
         bad = f", {len(problems)} bad, the first: {problems[0]}" if problems else ""
         raise UserError(f"no results in {where}{bad}: valid are folders that `basisbench run` wrote to")
-    return Reading(tuple(found[name] for name in sorted(found)), paths, tuple(problems))
+    return Reading(tuple(found[name] for name in sorted(found)), places, tuple(problems))

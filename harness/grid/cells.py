@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from basisbench.bases.basis import Basis
 from basisbench.bases.load import basis_file
@@ -23,11 +21,9 @@ from basisbench.models.adapter import Model
 from basisbench.models.names import file_sha256
 from basisbench.progress import Progress, silent
 from basisbench.prompts.prompt_set import PromptSet
-from basisbench.results.files import OUTCOMES, UNIT, RankingArrays, describe_environment, make_result, pack_arrays
+from basisbench.results.files import RankingArrays, describe_environment, make_result, pack_arrays
 from basisbench.results.schema import Cell, Data, PairCounts, Result, Timing
 from basisbench.values import LARGEST
-
-SCORE_BITS = 10
 
 
 @dataclass(frozen=True)
@@ -77,14 +73,11 @@ def compute_cell(
     *,
     seconds: dict[str, float] | None = None,
     keep_ranked: int = LARGEST,
-    keep_rounded: bool = False,
     progress: Progress = silent,
 ) -> tuple[Result, bytes]:
     """Return a cell's result and its packed arrays, with the first `keep_ranked` nodes of the ranking.
 
-    `seconds` are those that its scores took, by phase. With `keep_rounded`, outcomes are rounded to multiples
-    of `results.files.UNIT` before anything is made of them, and scores kept to SCORE_BITS significant bits. Raises
-    UserError for a cell that cannot be computed.
+    `seconds` are those that its scores took, by phase. Raises UserError for a cell that cannot be computed.
     """
     began = time.perf_counter()
     curve = evaluate(
@@ -98,31 +91,21 @@ def compute_cell(
         seed=cell.seed,
         progress=progress,
     )
-    if keep_rounded:
-        curve = replace(curve, **{group: getattr(curve, group).rounded(UNIT) for group in OUTCOMES})
     evaluated = time.perf_counter()
     statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
     taken = {"curve": evaluated - began, "statistics": time.perf_counter() - evaluated}
-    arrays = pack_arrays(curve, _ranking_arrays(ranking, keep_ranked, keep_rounded))
+    arrays = pack_arrays(curve, _ranking_arrays(ranking, keep_ranked))
     data = pairs.data
     environment = describe_environment(str(model.device), cell.dtype, torch.get_num_threads(), model_hash, data.hash)
     timing = Timing(seconds=(seconds or {}) | taken, peak_memory_bytes=_peak_memory(model.device))
     return make_result(cell, curve, statistics, arrays, data, environment, timing), arrays
 
 
-def _ranking_arrays(ranking: Ranking, count: int, rounded: bool) -> RankingArrays:
+def _ranking_arrays(ranking: Ranking, count: int) -> RankingArrays:
     """The first `count` nodes of a ranking as a result keeps them."""
     units = torch.where(ranking.is_error, -1, ranking.unit)
     layer, slot, unit = (part[:count].int().numpy() for part in (ranking.layer, ranking.slot, units))
-    score = ranking.score[:count].float().numpy()
-    return RankingArrays(layer, slot, unit, _significant(score) if rounded else score)
-
-
-def _significant(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values to SCORE_BITS significant bits; their order stays."""
-    mantissa, exponent = np.frexp(values)
-    rounded: NDArray[np.float32] = np.ldexp(np.round(np.ldexp(mantissa, SCORE_BITS)), exponent - SCORE_BITS)
-    return rounded
+    return RankingArrays(layer, slot, unit, ranking.score[:count].float().numpy())
 
 
 def _peak_memory(device: torch.device) -> int | None:

@@ -79,8 +79,7 @@ class RunConfig(CellConfig):
 
     Cells of `include` are added, those of `exclude` taken out. `retry` computes cells again that failed before.
     `keep_ranked` is how many nodes of its ranking a result keeps on disk, for a board that is to stay small: no number
-    depends on it, so it is no part of a cell. `keep_rounded`, for the same end, rounds outcomes to multiples of 2^-10
-    nats, which moves numbers less than another processor does, and the scores kept to 10 significant bits.
+    depends on it, so it is no part of a cell.
     """
 
     model: Names = [EMBEDDED]
@@ -94,7 +93,6 @@ class RunConfig(CellConfig):
     exclude: list[Selector] = []
     retry: bool = False
     keep_ranked: Annotated[Size, Field(ge=LEAST_RANKED)] = LARGEST
-    keep_rounded: bool = False
     wandb: Mode = "disabled"
     wandb_project: Place | None = None
     wandb_entity: Place | None = None

@@ -120,5 +120,5 @@ def peak_memory(
 
 
 def result_bytes(n_sizes: int, n_ranked: int, n_pairs: int) -> int:
-    """Bytes of a cell's two files: the ranking kept (8 a node) and the outcomes (4 a part) of every pair and point."""
-    return RESULT_BYTES + 8 * n_ranked + 4 * OUTCOME_PARTS * n_pairs * (2 * n_sizes + 2)
+    """Bytes of a cell's two files: the ranking kept (16 a node) and the outcomes (8 a part) of every pair and point."""
+    return RESULT_BYTES + 16 * n_ranked + 8 * OUTCOME_PARTS * n_pairs * (2 * n_sizes + 2)

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from basisbench.cache import write_atomically
 from basisbench.errors import printable
+from basisbench.results.find import FAILURES
 from basisbench.results.schema import Cell
 from basisbench.values import Line
 
-FOLDER = "failures"
+FOLDER = FAILURES
 LONGEST = 400
 
 

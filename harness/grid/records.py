@@ -6,14 +6,17 @@ A run tells cells apart by the hashes of the model and of the data too; those ar
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from basisbench.errors import UserError
 from basisbench.grid.failures import FOLDER
-from basisbench.results.files import MAX_JSON_BYTES
+from basisbench.results.files import MAX_JSON_BYTES, read_file
+from basisbench.results.find import ResultFolder
 from basisbench.results.schema import Cell
 
 
@@ -39,15 +42,18 @@ def settings_of(cell: Cell) -> str:
 
 
 def read_records(folder: Path) -> Records:
-    """The records in a folder; a file that holds none is passed over."""
-    done = frozenset(_settings(folder.glob("*.json")))
-    return Records(done, frozenset(_settings((folder / FOLDER).glob("*.json"))) - done)
+    """The records in a folder; what holds none is passed over."""
+    if not folder.is_dir():
+        return Records(frozenset(), frozenset())
+    done = frozenset(_settings(stored.document for stored in ResultFolder(folder)))
+    failures = sorted((folder / FOLDER).glob("*.json"))
+    failed = frozenset(_settings(partial(read_file, file, MAX_JSON_BYTES) for file in failures))
+    return Records(done, failed - done)
 
 
-def _settings(files: Iterable[Path]) -> Iterable[str]:
-    for file in files:
+def _settings(documents: Iterable[Callable[[], bytes]]) -> Iterable[str]:
+    for document in documents:
         try:
-            if file.stat().st_size <= MAX_JSON_BYTES:
-                yield settings_of(_Document.model_validate_json(file.read_bytes()).cell)
-        except (OSError, ValidationError):
+            yield settings_of(_Document.model_validate_json(document()).cell)
+        except (UserError, ValidationError):
             continue

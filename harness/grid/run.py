@@ -43,7 +43,8 @@ from basisbench.models.loading import load_model
 from basisbench.progress import Progress, Report, Say, quiet, say_nothing
 from basisbench.prompts.prompt_set import PromptSet, Scoring
 from basisbench.prompts.selection import Filter, load_prompts
-from basisbench.results.files import read_result, write_result
+from basisbench.results.files import write_result
+from basisbench.results.find import ResultFolder
 from basisbench.results.schema import Cell, Result, result_name
 from basisbench.tasks.load import load_task
 from basisbench.tasks.task import Task
@@ -177,6 +178,7 @@ class Grid:
         self.model = model
         self.model_hash = model_hash
         self.bases = bases
+        self.folder = ResultFolder(config.out)
         self.say = say
         self.each = each
         self.results: list[Result] = []
@@ -195,9 +197,8 @@ class Grid:
         """Note and record as failed the cells of a group that have no result, for want of a process that survives."""
         pairs = self._pairs(group)
         for _, cell, name in self._named_cells(group, pairs) if pairs else []:
-            path = self.config.out / f"{name}.json"
-            if path.exists():
-                self.results.append(read_result(path))
+            if stored := self.folder.find(name):
+                self.results.append(stored.result())
             else:
                 known = recorded_failure(self.config.out, name) or reason
                 self._fail(_label(cell), known)
@@ -227,9 +228,8 @@ class Grid:
     def _run_claimed(self, group: Group, pairs: Pairs, clock: Clock) -> None:
         wanted: dict[str, list[Cell]] = {}
         for basis, cell, name in self._named_cells(group, pairs):
-            path = self.config.out / f"{name}.json"
-            if path.exists():
-                self.results.append(read_result(path))
+            if stored := self.folder.find(name):
+                self.results.append(stored.result())
                 self.reused += 1
             elif not self.config.retry and (reason := recorded_failure(self.config.out, name)):
                 self._fail(_label(cell), f"{reason} (failed before; --retry computes it again)")
@@ -293,7 +293,6 @@ class Grid:
                 pairs,
                 seconds=seconds,
                 keep_ranked=self.config.keep_ranked,
-                keep_rounded=self.config.keep_rounded,
                 progress=progress,
             )
         except CELL_ERRORS as error:

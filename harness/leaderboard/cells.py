@@ -1,41 +1,37 @@
 """Result files to samples: each cell's statistics and their bootstrap replicates, from its per-pair outcomes.
 
-1. Find the result files of all folders; one name counts once.
-2. Read each with the arrays beside it; what is wrong with one is a line, and the others go on.
+1. Find the results in all folders, packed or not; one name counts once.
+2. Read each with its arrays; what is wrong with one is a line, and the others go on.
 3. Draw one set of resamples a task, the same for every row, so that rows can be compared pair by pair.
 4. Compute the three statistics of the board under these resamples. Summaries in the files are not believed.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatch
-from functools import lru_cache, partial
-from itertools import chain
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from basisbench.errors import UserError, printable, unknown_name
-from basisbench.leaderboard.processes import spread
 from basisbench.measures.metrics import Floats, scoring_metric
 from basisbench.measures.statistics import Curve, log_area, nodes_at, safe_divisor
-from basisbench.results.files import read_arrays, read_result
+from basisbench.results.find import Stored, find_results
 from basisbench.results.schema import Cell, Result
 from basisbench.values import Number
 
 THRESHOLD = 0.8
 MAX_PAIRS, MAX_POINTS = 10_000, 2_000
 """Evaluation pairs and sizes that a result may have here: resamples of more would fill the memory."""
-CHUNK = 200
-"""Results that a process reads at a time: neighbours by name, so mostly of one task and its resamples."""
 BATCH = 2**15
 """Values of curves read before their statistics are computed: what runs again at once is still near the processor."""
+AHEAD = 8
+"""Batches that are read ahead of their statistics at most."""
 BLOCK = 2048
 """Weightings computed at a time: more would fill the memory."""
-PATTERN = "*__*__*__*.json"
-"""How a result is named; other JSON files in a folder are none."""
 
 Weights = Callable[[str, int], Floats]
 """Takes a task and its number of pairs, gives weights [1 + R, N]."""
@@ -73,24 +69,15 @@ class Reading:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Read:
-    """The first good one of the copies of a file, its curve if it was asked for, and what is wrong with others."""
-
-    result: Result | None
-    curve: Curve | None
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
+@dataclass
 class _Found:
-    """What came of the copies of one file; `task` is known of a result that was not asked for, too."""
+    """What is known of the results read so far: the hash of each one's arrays, its place, the tasks, what was odd."""
 
-    sample: Sample | None
-    task: str | None
-    problems: tuple[str, ...]
-    notes: tuple[str, ...]
+    hashes: dict[str, str] = field(default_factory=dict)
+    paths: dict[str, Path] = field(default_factory=dict)
+    tasks: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_samples(folders: Sequence[Path], tasks: Collection[str] | None, n_resamples: int) -> Reading:
@@ -98,35 +85,30 @@ def read_samples(folders: Sequence[Path], tasks: Collection[str] | None, n_resam
 
     Raises UserError for a folder that is not there, for no good result at all and for a task without any.
     """
-    found = _read_all(find_results(folders), tasks, n_resamples)
-    problems = tuple(line for one in found for line in one.problems)
-    known = {one.task for one in found if one.task is not None}
-    if not known:
+    found = _Found()
+    weights = lru_cache(maxsize=4)(lambda task, n: draw_weights(task, n, n_resamples))
+
+    def measure_all(batch: list[tuple[str, Result, Curve]]) -> list[Sample]:
+        return [measure(name, result, curve, weights) for name, result, curve in batch]
+
+    # one thread reads ahead while another computes; those of BLAS, for matrices as small as these, wait for each other
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as computing:
+        measured: list[Future[list[Sample]]] = []
+        for batch in _batches(find_results(folders), tasks, found):
+            measured.append(computing.submit(measure_all, batch))
+            if len(measured) > AHEAD:
+                measured[-1 - AHEAD].result()
+        samples = [sample for future in measured for sample in future.result()]
+    if not found.tasks:
         where = ", ".join(map(str, folders))
-        if problems:
-            raise UserError(f"no valid result in {where}, {len(problems)} bad, the first: {problems[0]}")
+        if found.problems:
+            raise UserError(f"no valid result in {where}, {len(found.problems)} bad, the first: {found.problems[0]}")
         raise UserError(f"no results in {where}: valid are folders that `basisbench run` wrote to")
     for task in tasks or ():
-        if task not in known:
-            raise unknown_name("task", task, known)
-    # by the name that the content gives: a renamed copy is the same result
-    samples = {one.sample.name: one.sample for one in reversed(found) if one.sample}
-    notes = tuple(line for one in found for line in one.notes)
-    return Reading(tuple(samples[name] for name in sorted(samples)), problems, notes)
-
-
-def find_results(folders: Sequence[Path]) -> list[list[Path]]:
-    """Return the result files in `folders` and below, those of one name together, by name."""
-    copies: dict[str, list[Path]] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"no folder {folder}: valid is a folder of results, as `basisbench run` writes them")
-        for parent, inner, files in os.walk(folder):
-            inner.sort()
-            for name in sorted(files):
-                if fnmatch(name, PATTERN):
-                    copies.setdefault(name, []).append(Path(parent, name))
-    return [copies[name] for name in sorted(copies)]
+        if task not in found.tasks:
+            raise unknown_name("task", task, found.tasks)
+    samples.sort(key=lambda sample: sample.name)
+    return Reading(tuple(samples), tuple(found.problems), tuple(found.notes))
 
 
 def draw_weights(task: str, n: int, n_resamples: int) -> Floats:
@@ -141,88 +123,54 @@ def draw_weights(task: str, n: int, n_resamples: int) -> Floats:
     return weights
 
 
-def _read_all(copies: Sequence[Sequence[Path]], tasks: Collection[str] | None, n_resamples: int) -> list[_Found]:
-    read = partial(_read_some, tasks=tasks, n_resamples=n_resamples)
-    found, replicates = spread(read, copies, (3, n_resamples), CHUNK)
-    return [_with_replicates(one, part) for one, part in zip(found, replicates, strict=True)]
-
-
-def _read_some(
-    copies: Sequence[Sequence[Path]], replicates: Floats, tasks: Collection[str] | None, n_resamples: int
-) -> list[_Found]:
-    """Return what came of each of some results; the replicates of all go into `replicates` [results, 3, R]."""
-    weights = lru_cache(maxsize=4)(lambda task, n: draw_weights(task, n, n_resamples))
-    found: list[_Found] = []
-    for read in chain.from_iterable(_batches(copies, tasks)):
-        sample = measure(read.result, read.curve, weights) if read.result and read.curve else None
-        if sample and not sample.degenerate:
-            replicates[len(found)] = sample.replicates
-        task = read.result.cell.task if read.result else None
-        one = _Found(sample, task, read.problems, read.notes)
-        found.append(_with_replicates(one, np.empty((3, 0))))
-    return found
-
-
-def _with_replicates(one: _Found, replicates: Floats) -> _Found:
-    if one.sample is None or one.sample.degenerate:
-        return one
-    return replace(one, sample=replace(one.sample, replicates=replicates))
-
-
-def _batches(copies: Sequence[Sequence[Path]], tasks: Collection[str] | None) -> Iterator[list[_Read]]:
-    """Read results until their curves have BATCH values, again and again."""
-    batch: list[_Read] = []
+def _batches(
+    every: Iterator[Stored], tasks: Collection[str] | None, found: _Found
+) -> Iterator[list[tuple[str, Result, Curve]]]:
+    """Read the results of `tasks` until their curves have BATCH values, again and again."""
+    batch: list[tuple[str, Result, Curve]] = []
     values = 0
-    for paths in copies:
-        batch.append(read := _read_one(paths, tasks))
-        values += read.curve.circuit.answer.size if read.curve else 0
+    for stored in every:
+        try:
+            result = stored.result()
+            name = result.name  # that the content gives: a renamed copy is the same result
+            curve = None
+            if (known := found.hashes.get(name)) is None:
+                curve = read_curve(stored, result) if tasks is None or result.cell.task in tasks else None
+                found.hashes[name], found.paths[name] = result.arrays_sha256, stored.path
+                found.tasks.add(result.cell.task)
+            elif known != result.arrays_sha256:
+                found.notes.append(f"{stored.path} has other numbers than {found.paths[name]}, which counts")
+        except UserError as error:
+            found.problems.append(printable(str(error)))
+            continue
+        if curve:
+            batch.append((name, result, curve))
+            values += curve.circuit.answer.size
         if values >= BATCH:
             yield batch
             batch, values = [], 0
     yield batch
 
 
-def _read_one(paths: Sequence[Path], tasks: Collection[str] | None) -> _Read:
-    """Read the first good one of the copies of a result, and say what is wrong with those before it."""
-    problems: list[str] = []
-    for number, path in enumerate(paths, start=1):
-        try:
-            result = read_result(path)
-            curve = read_curve(path, result) if tasks is None or result.cell.task in tasks else None
-            others = [other for other in paths[number:] if _differs(other, result)]
-            notes = tuple(f"{other} has other numbers than {path}, which counts" for other in others)
-            return _Read(result, curve, tuple(problems), notes)
-        except UserError as error:
-            problems.append(printable(str(error)))
-    return _Read(None, None, tuple(problems))
-
-
-def _differs(path: Path, result: Result) -> bool:
-    try:
-        return read_result(path).arrays_sha256 != result.arrays_sha256
-    except UserError:  # a bad copy of a good result takes nothing away
-        return False
-
-
-def read_curve(path: Path, result: Result) -> Curve:
-    """Return the curve of the result at `path`.
+def read_curve(stored: Stored, result: Result) -> Curve:
+    """Return the curve of a stored result.
 
     Raises UserError for arrays that are not its own or too large, and for a metric that nothing is scored by.
     """
     scoring_metric(result.cell.metric)
-    curve, _ = read_arrays(path, result)
+    curve, _ = stored.arrays(result)
     if curve.size.tolist() != result.curve.size:
-        raise UserError(f"{path} and its arrays have other sizes: field curve.size differs")
+        raise UserError(f"{stored.path} and its arrays have other sizes: field curve.size differs")
     if curve.n > MAX_PAIRS or curve.size.size > MAX_POINTS:
         raise UserError(
-            f"{path} has {curve.n:,} evaluation pairs and {curve.size.size:,} sizes: "
+            f"{stored.path} has {curve.n:,} evaluation pairs and {curve.size.size:,} sizes: "
             f"valid are at most {MAX_PAIRS:,} and {MAX_POINTS:,}"
         )
     return curve
 
 
-def measure(result: Result, curve: Curve, weights: Weights) -> Sample:
-    """Return the sample of a result that has this curve."""
+def measure(name: str, result: Result, curve: Curve, weights: Weights) -> Sample:
+    """Return the sample of a result of this name that has this curve."""
     point, replicates = np.full(3, np.nan), np.zeros((3, 0))
     units = errors = None
     if not result.degenerate:
@@ -232,7 +180,7 @@ def measure(result: Result, curve: Curve, weights: Weights) -> Sample:
         if reached < curve.size.size:
             units, errors = float(curve.distinct_units[reached]), float(curve.error_nodes[reached])
     return Sample(
-        name=result.name,
+        name=name,
         cell=result.cell,
         model_hash=result.environment.model_hash,
         pairs=f"{result.data.hash} {curve.n}",

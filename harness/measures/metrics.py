@@ -38,10 +38,6 @@ class Outcome:
         if not all(np.isfinite(part).all() for part in parts):
             raise UserError("the model gave logits that are not finite: valid are finite ones, try dtype float32")
 
-    def rounded(self, unit: float) -> Outcome:
-        """The same to the nearest multiples of `unit` nats."""
-        return Outcome(*(np.round(part / unit) * unit for part in vars(self).values()))
-
 
 @dataclass(frozen=True)
 class Metric:

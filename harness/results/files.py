@@ -1,15 +1,20 @@
-"""Result files: everything needed to trust and redo one cell, and the arrays beside it.
+"""One result in its two files: everything needed to trust and redo one cell, and the arrays beside it.
 
 A result is ``NAME.json`` (`results.schema`) and ``NAME.safetensors`` (per-pair outcomes and the ranking). The
 arrays are written first and the JSON, which carries their hash, last: a JSON file in place is a whole result.
 A file found on disk is untrusted: what is wrong with it becomes one line that names the file and the field.
+Whether a result still lies in files of its own, or in a packed one, `results.find` knows.
 """
 
 import dataclasses
 import hashlib
+import json
 import platform
 import subprocess
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -51,25 +56,19 @@ class RankingArrays:
 
 OUTCOMES = ("full", "empty", "circuit", "complement")
 COUNTS = ("size", "distinct_units", "error_nodes")
-# What outcomes are rounded to where a grid asks for it, in nats: F(full) moves by as much at most, which counts as the
-# same (`basisbench.submissions.validate`).
-UNIT = 2.0**-10
-# The arrays file: each array's name and type. It is kept in the narrowest type that loses nothing; floats that are kept
-# as integers are in numbers of UNIT.
-NARROWER: dict[type[np.generic], tuple[type[np.generic], ...]] = {
-    np.int64: (np.int8, np.int16, np.int32, np.int64),
-    np.int32: (np.int8, np.int16, np.int32),
-    np.float64: (np.int16, np.float32, np.float64),
-    np.float32: (np.float32,),
-}
 OUTCOME_ARRAYS = {group: [f"{group}.{part.name}" for part in dataclasses.fields(Outcome)] for group in OUTCOMES}
 RANKING_ARRAYS = [f"ranking.{part.name}" for part in dataclasses.fields(RankingArrays)]
+# The arrays of a result, each with its type; those of the circuit and its complement have the shape [P, N].
 ARRAY_TYPES: dict[str, type[np.generic]] = {
     **dict.fromkeys(COUNTS, np.int64),
     **{name: np.float64 for names in OUTCOME_ARRAYS.values() for name in names},
     **dict.fromkeys(RANKING_ARRAYS, np.int32),
     "ranking.score": np.float32,
 }
+SAFETENSORS: dict[type[np.generic], str] = {np.int64: "I64", np.float64: "F64", np.float32: "F32", np.int32: "I32"}
+# In the order in which safetensors.numpy.save, which wrote them at first, lays arrays out.
+LAYOUT = sorted(ARRAY_TYPES, key=lambda name: ([*SAFETENSORS].index(ARRAY_TYPES[name]), name))
+Arrays = Mapping[str, NDArray[Any]]
 
 
 def describe_environment(device: str, dtype: str, threads: int, model_hash: str, data_hash: str) -> Environment:
@@ -87,13 +86,34 @@ def describe_environment(device: str, dtype: str, threads: int, model_hash: str,
     )
 
 
-def pack_arrays(curve: Curve, ranking: RankingArrays) -> bytes:
-    """Return the bytes of the arrays file: safetensors, named as in `ARRAY_TYPES`, in the narrowest types."""
+def name_arrays(curve: Curve, ranking: RankingArrays) -> Arrays:
+    """Return the arrays of a result by name, in the types of `ARRAY_TYPES`; raises ValueError for what does not fit."""
     arrays = {name: getattr(curve, name) for name in COUNTS}
     for group in OUTCOMES:
         arrays |= {f"{group}.{part}": array for part, array in vars(getattr(curve, group)).items()}
     arrays |= {f"ranking.{name}": array for name, array in vars(ranking).items()}
-    return safetensors.numpy.save({name: _narrowest(array, ARRAY_TYPES[name]) for name, array in arrays.items()})
+    return {name: _exactly(arrays[name], wanted) for name, wanted in ARRAY_TYPES.items()}
+
+
+def join_arrays(arrays: Arrays, total_nodes: int) -> tuple[Curve, RankingArrays]:
+    """Return the curve and the ranking that `name_arrays` took apart; raises ValueError or UserError for others."""
+    full, empty, circuit, complement = (Outcome(*[arrays[name] for name in names]) for names in OUTCOME_ARRAYS.values())
+    size, distinct_units, error_nodes = (arrays[name] for name in COUNTS)
+    curve = Curve(size, distinct_units, error_nodes, total_nodes, full, empty, circuit, complement)
+    return curve, RankingArrays(*[arrays[name] for name in RANKING_ARRAYS])
+
+
+def pack_arrays(curve: Curve, ranking: RankingArrays) -> bytes:
+    """Return the bytes of the arrays file: safetensors, equal arrays in equal bytes."""
+    return b"".join(_file_parts(name_arrays(curve, ranking)))
+
+
+def hash_arrays(curve: Curve, ranking: RankingArrays) -> str:
+    """Return the SHA-256 of the arrays file without making it."""
+    digest = hashlib.sha256()
+    for part in _file_parts(name_arrays(curve, ranking)):
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def make_result(
@@ -149,10 +169,10 @@ def write_result(folder: Path, result: Result, arrays: bytes) -> Path:
     return path
 
 
-def read_result(path: Path) -> Result:
-    """Return the result in the JSON file `path`; raises UserError that names the file and the wrong field."""
+def parse_result(document: bytes, path: Path) -> Result:
+    """Return the result that a JSON document says; raises UserError that names its `path` and the wrong field."""
     try:
-        return Result.model_validate_json(_read(path, MAX_JSON_BYTES))
+        return Result.model_validate_json(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"]))
@@ -162,18 +182,8 @@ def read_result(path: Path) -> Result:
         raise UserError(printable(message[:500])) from error
 
 
-def read_results(folder: Path) -> list[Result]:
-    """Return all results in `folder` by file name; raises UserError for a bad one or if there is none."""
-    if not folder.is_dir():
-        raise UserError(f"no folder {folder}: valid is a folder of result files, *.json")
-    results = [read_result(path) for path in sorted(folder.glob("*.json"))]
-    if not results:
-        raise UserError(f"no results in {folder}: valid is a folder of result files, *.json")
-    return results
-
-
-def read_arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
-    """Return the curve and the ranking kept beside the JSON file `path` of `result`.
+def read_beside(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
+    """Return the curve and the ranking in the arrays file beside the JSON file `path` of `result`.
 
     Raises UserError if the arrays file is missing, lies elsewhere, is not the one that the result was written
     with, or does not hold the arrays of `ARRAY_TYPES`.
@@ -181,26 +191,26 @@ def read_arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
     beside = path.with_suffix(".safetensors")
     if beside.is_symlink():
         raise UserError(f"{beside} is a link: valid is a file beside {path.name}")
-    packed = _read(beside, MAX_ARRAYS_BYTES)
+    packed = read_file(beside, MAX_ARRAYS_BYTES)
     if hashlib.sha256(packed).hexdigest() != result.arrays_sha256:
         raise UserError(f"{beside} is not the file that {path.name} was written with: field arrays_sha256 differs")
     try:
         arrays = safetensors.numpy.load(packed)
         for name, wanted in ARRAY_TYPES.items():
-            if name not in arrays or arrays[name].dtype.type not in NARROWER[wanted]:
-                raise UserError(f"array {name} of type {wanted.__name__}, or narrower, is missing")
-            arrays[name] = widened(arrays[name], wanted)
-        full, empty, circuit, complement = (
-            Outcome(*[arrays[name] for name in names]) for names in OUTCOME_ARRAYS.values()
-        )
-        size, distinct_units, error_nodes = (arrays[name] for name in COUNTS)
-        curve = Curve(size, distinct_units, error_nodes, result.total_nodes, full, empty, circuit, complement)
-        return curve, RankingArrays(*[arrays[name] for name in RANKING_ARRAYS])
+            if name not in arrays:
+                raise UserError(f"array {name} of type {wanted.__name__} is missing")
+            if arrays[name].dtype != wanted:
+                raise UserError(
+                    f"array {name} of type {wanted.__name__} is kept as {arrays[name].dtype}, as older versions of "
+                    f"basisbench did: move the file and {path.name} away and have the cell computed again"
+                )
+        return join_arrays(arrays, result.total_nodes)
     except (safetensors.SafetensorError, KeyError, ValueError, UserError) as error:
         raise UserError(f"{beside} does not hold the arrays of a result: {error}") from error
 
 
-def _read(path: Path, limit: int) -> bytes:
+def read_file(path: Path, limit: int) -> bytes:
+    """Return what a result's file holds; raises UserError if it is none, is larger than `limit` or cannot be read."""
     try:
         if not path.is_file():
             raise UserError(f"no file {path}: valid is a result file that `basisbench run` wrote")
@@ -211,25 +221,31 @@ def _read(path: Path, limit: int) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _narrowest(array: NDArray[np.generic], wanted: type[np.generic]) -> NDArray[np.generic]:
-    for narrower in NARROWER[wanted]:
-        values = array.astype(wanted) / UNIT if _in_units(narrower, wanted) else array
-        with np.errstate(over="ignore", invalid="ignore"):
-            narrow = np.ascontiguousarray(values, narrower)
-        if np.array_equal(narrow, values, equal_nan=np.issubdtype(narrower, np.floating)):
-            return narrow
-    raise ValueError(f"an array of {array.dtype} does not fit into {wanted.__name__}")
+def _exactly(array: NDArray[np.generic], wanted: type[np.generic]) -> NDArray[np.generic]:
+    exact = np.ascontiguousarray(array, wanted)
+    if exact.dtype != array.dtype and not np.array_equal(exact, array, equal_nan=True):
+        raise ValueError(f"an array of {array.dtype} does not fit into {wanted.__name__}")
+    return exact
 
 
-def widened(array: NDArray[Any], wanted: type[np.generic]) -> NDArray[Any]:
-    """Return an array of type `wanted` from the narrow one that is kept of it."""
-    wide = array.astype(wanted, copy=False)
-    return wide * UNIT if _in_units(array.dtype.type, wanted) else wide
+def _file_parts(arrays: Arrays) -> Iterator[bytes | memoryview]:
+    """Give the arrays file piece by piece."""
+    yield _file_header(tuple(arrays[name].shape for name in LAYOUT))
+    for name in LAYOUT:
+        yield arrays[name].data.cast("B") if arrays[name].size else b""
 
 
-def _in_units(stored: type[np.generic], wanted: type[np.generic]) -> bool:
-    """Return whether an array of type `wanted` that is kept as `stored` is kept in numbers of UNIT."""
-    return np.issubdtype(wanted, np.floating) and np.issubdtype(stored, np.integer)
+@lru_cache(maxsize=64)
+def _file_header(shapes: tuple[tuple[int, ...], ...]) -> bytes:
+    """The beginning of an arrays file: the header's length and the header. Cached, since results share shapes."""
+    header, end = {}, 0
+    for name, shape in zip(LAYOUT, shapes, strict=True):
+        kind = np.dtype(ARRAY_TYPES[name])
+        begin, end = end, end + prod(shape) * kind.itemsize
+        header[name] = {"dtype": SAFETENSORS[kind.type], "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _numbers(values: Floats) -> Numbers:

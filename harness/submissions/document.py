@@ -12,21 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from basisbench.errors import UserError, printable
-from basisbench.results.files import MAX_JSON_BYTES, read_result
+from basisbench.results.files import parse_result
+from basisbench.results.find import Stored
 from basisbench.results.schema import Result
 
 
-def read_document(path: Path) -> Result:
-    """Return the result in the JSON file `path`; raises UserError, one printable line, for anything else."""
-    try:
+def read_document(stored: Stored) -> Result:
+    """Return the result that a stored document says; raises UserError, one printable line, for anything else."""
+    path = stored.path
+    if not stored.packed:
         refuse_link(path)
-        if not path.is_file():
-            raise UserError("no such file: valid is NAME.json, as `basisbench run` writes it")
-        if (size := path.stat().st_size) > MAX_JSON_BYTES:
-            raise UserError(f"{size:,} bytes: valid is at most {MAX_JSON_BYTES:,}")
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}") from error
+    content = stored.document()
     try:
         document = json.loads(content.decode(), object_pairs_hook=_each_once, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
@@ -39,7 +35,7 @@ def read_document(path: Path) -> Result:
         if not text.isprintable():
             raise UserError(f"holds a text that is not printable: {text[:60]!a}")
     try:
-        return read_result(path)
+        return parse_result(content, path)
     except UserError as error:
         raise UserError(printable(str(error).removeprefix(f"{path} is "))) from error
 

@@ -17,7 +17,8 @@ from basisbench.errors import UserError
 from basisbench.grid.config import RunConfig, make_config
 from basisbench.grid.run import run
 from basisbench.progress import Report, quiet, say_nothing
-from basisbench.results.files import RankingArrays, read_arrays, write_result
+from basisbench.results.files import RankingArrays, write_result
+from basisbench.results.find import locate, read_arrays
 from basisbench.results.schema import Cell, Result
 from basisbench.settings import make_settings
 from basisbench.submissions.compare import Reproduction, compare
@@ -76,10 +77,11 @@ def reproduce(
     whole result and for a cell that cannot be computed here.
     """
     try:
-        recorded = read_document(path)
+        stored = locate(path)
+        recorded = read_document(stored)
     except UserError as error:
         raise UserError(f"{path} cannot be made again: {error}") from error
-    _, ranking = read_arrays(path, recorded)
+    _, ranking = stored.arrays(recorded)
     with tempfile.TemporaryDirectory(prefix="basisbench-") as folder:
         out = Path(folder)
         if recorded.cell.method.startswith(METHOD):

@@ -29,7 +29,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from basisbench.cache import write_atomically
 from basisbench.errors import UserError
 from basisbench.models.names import file_sha256
-from basisbench.results.files import MAX_ARRAYS_BYTES, RankingArrays, read_arrays
+from basisbench.results.files import MAX_ARRAYS_BYTES, RankingArrays
+from basisbench.results.find import locate
 from basisbench.submissions.document import read_document, short
 from basisbench.values import Count, Line, Size
 
@@ -116,13 +117,14 @@ class _BadScoresError(Exception):
 
 def _of_result(path: Path) -> SubmittedScores:
     try:
-        result = read_document(path)
+        stored = locate(path)
+        result = read_document(stored)
     except UserError as error:
         raise _BadScoresError(str(error)) from error
     cell = result.cell
     about = {name: getattr(cell, name) for name in ("model", "task", "basis", "n_discovery", "seed")}
     about["name"] = cell.method.removeprefix(METHOD)
-    return SubmittedScores(_valid(about), read_arrays(path, result)[1], result.arrays_sha256)
+    return SubmittedScores(_valid(about), stored.arrays(result)[1], result.arrays_sha256)
 
 
 def _about(metadata: Mapping[str, str]) -> About:

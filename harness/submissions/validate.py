@@ -1,7 +1,7 @@
 """Checks of results made elsewhere: what is wrong with each file, in findings; a hostile one is only another finding.
 
 1. Read the document (`basisbench.submissions.document`), see that its file has the name of its content.
-2. Read the arrays beside it, which must be the ones it was written with.
+2. Read its arrays, which must be the ones it was written with.
 3. Compute again all that it reports (`basisbench.submissions.recompute`).
 4. Compare the results with each other: one model on the same pairs has one F(full).
 """
@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from rich.text import Text
 from basisbench.checks.findings import Finding, Verdict, broken
 from basisbench.errors import UserError
 from basisbench.measures.statistics import Curve
-from basisbench.results.files import ARRAY_TYPES, RankingArrays, read_arrays
+from basisbench.results.files import ARRAY_TYPES, RankingArrays
+from basisbench.results.find import PACKED, ResultFolder, Stored, find_results, locate
 from basisbench.results.schema import Result
 from basisbench.submissions.document import read_document, refuse_link, short
 from basisbench.submissions.recompute import check_numbers, check_outcomes, check_ranking, check_record
@@ -47,40 +48,56 @@ class FileReport:
         return max((finding.verdict for finding in self.findings), key=SEVERITY.index)
 
 
-def result_files(paths: Sequence[Path]) -> list[Path]:
-    """The documents to check, each once: those named, and in a folder all that lie there.
+def stored_results(paths: Sequence[Path]) -> list[Stored]:
+    """The results to check, each once: those named, and all in a folder and in those below it, packed or not.
 
-    An arrays file stands for the document beside it, there or not. Raises UserError for a path that is not there
-    and for a folder without a result.
+    In a folder that is named every JSON or arrays file is taken for a result, whatever it is called; an arrays file
+    stands for the document beside it, there or not. Raises UserError for a path that is not there and for a folder
+    without a result.
     """
-    found: list[Path] = []
+    found: list[Stored] = []
     for path in paths:
-        if not path.exists() and not path.is_symlink():
-            raise UserError(f"no file or folder {short(str(path))}: valid are results, NAME.json, and their folders")
-        inside = [path]
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if not file.name.startswith("."))
-            inside = [file for file in inside if file.suffix in (".json", ".safetensors")]
+            inside = [*_handed_in(path), *find_results([path])]
             if not inside:
-                raise UserError(f"no results in {short(str(path))}: valid is a folder of NAME.json")
-        found += (file.with_suffix(".json") if file.suffix == ".safetensors" else file for file in inside)
-    return list(dict.fromkeys(found))
+                raise UserError(f"no results in {short(str(path))}: valid is a folder of NAME.json, or of {PACKED}")
+            found += inside
+        elif path.name == PACKED:
+            found += [*ResultFolder(path.parent).packed().values(), *ResultFolder(path.parent).broken()]
+        elif path.suffix == ".safetensors":
+            found.append(Stored(path.with_suffix(".json")))
+        else:
+            found.append(locate(path))
+    return list({(stored.path, stored.broken): stored for stored in found}.values())
+
+
+def _handed_in(folder: Path) -> Iterator[Stored]:
+    here = ResultFolder(folder)
+    files = (file for file in folder.iterdir() if not file.name.startswith("."))
+    for name in sorted({file.stem for file in files if file.suffix in (".json", ".safetensors")}):
+        yield here.find(name) or Stored(folder / f"{name}.json")
 
 
 def validate(paths: Sequence[Path]) -> list[FileReport]:
-    """Return a report on each result that `paths` name; raises UserError as `result_files` does."""
-    return compared([validate_file(path) for path in result_files(paths)])
+    """Return a report on each result that `paths` name; raises UserError as `stored_results` does."""
+    return compared([validate_stored(stored) for stored in stored_results(paths)])
 
 
 def validate_file(path: Path) -> FileReport:
-    """Return what is found in the result whose document is `path`; a file of any content gets a report."""
+    """Return what is found in the result at `path`; raises UserError if none is there."""
+    return validate_stored(locate(path))
+
+
+def validate_stored(stored: Stored) -> FileReport:
+    """Return what is found in a stored result; a file of any content gets a report."""
+    path = stored.path
     try:
-        result = read_document(path)
+        result = read_document(stored)
     except UserError as error:
         return FileReport(path, (Finding("document", "", (broken(str(error)),)),))
     findings = [Finding("document", "JSON of schema 2"), _name(path, result), check_record(result)]
     try:
-        curve, ranking = _arrays(path, result)
+        curve, ranking = _arrays(stored, result)
     except UserError as error:
         words = short(str(error).replace(f"{path.parent}/", ""))
         return FileReport(path, (*findings, Finding("arrays", "", (broken(words),))), result)
@@ -116,8 +133,11 @@ def _name(path: Path, result: Result) -> Finding:
     return Finding("name", "that of its content", problems)
 
 
-def _arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
+def _arrays(stored: Stored, result: Result) -> tuple[Curve, RankingArrays]:
     """Read the arrays if they are no larger than what the document speaks of; raises UserError."""
+    if stored.packed:  # whose sizes and columns have been checked, and whose group is in memory
+        return stored.arrays(result)
+    path = stored.path
     beside = path.with_suffix(".safetensors")
     refuse_link(beside)
     points, pairs = len(result.curve.size), result.data.evaluation.usable
@@ -125,7 +145,7 @@ def _arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
     most = 8 * (3 * points + 10 * pairs * (1 + points)) + 16 * nodes + HEADER_BYTES
     if beside.is_file() and (size := beside.stat().st_size) > most:
         raise UserError(f"{beside} has {size:,} bytes: the arrays of {path.name} have at most {most:,}")
-    arrays = read_arrays(path, result)
+    arrays = stored.arrays(result)
     with safetensors.safe_open(beside, framework="np") as file:
         if strange := sorted(set(file.keys()) - set(ARRAY_TYPES)):
             raise UserError(f"{beside} holds an array that no result has: {strange[0][:60]!a}")

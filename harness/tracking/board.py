@@ -9,6 +9,7 @@ from typing import cast
 from basisbench.errors import UserError
 from basisbench.leaderboard import Leaderboard, Measures, build_leaderboard
 from basisbench.progress import Say
+from basisbench.results.find import PACKED
 from basisbench.results.schema import Cell, Interval, Result
 from basisbench.tracking.charts import comparison_chart
 from basisbench.tracking.contents import (
@@ -44,6 +45,7 @@ def board_contents(
         config["headline"] = leaderboard.headline
     inputs = {(given.kind, *sorted(given.identity.items())): given for one in results for given in inputs_of(one)}
     files = [folder / f"{result.name}{end}" for result in results for end in (".json", ".safetensors")]
+    there = {file.name: file for file in (*files, folder / PACKED) if file.exists()}
     return Contents(
         id=own_id,
         name=board,
@@ -63,7 +65,7 @@ def board_contents(
         },
         images=_figure(results, say),
         inputs=tuple(inputs.values()),
-        outputs=(Output("board", artifact_name("board", board), tuple(files), {"cells": len(results)}, tables),),
+        outputs=(Output("board", artifact_name("board", board), there, {"cells": len(results)}, tables),),
     )
 
 

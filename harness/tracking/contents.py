@@ -10,7 +10,8 @@ from typing import Literal
 
 from basisbench.figures import draw_curves
 from basisbench.figures.style import SCREEN, drawn_in
-from basisbench.results.files import RankingArrays, read_arrays
+from basisbench.results.files import RankingArrays
+from basisbench.results.find import Stored
 from basisbench.results.schema import Cell, CurveRecord, Interval, Result, SummaryRecord
 from basisbench.tracking.charts import Chart, curve_chart
 
@@ -41,11 +42,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """An artifact: files where they lie, tables, and metadata."""
+    """An artifact: files by name, where they lie or what they hold, tables, and metadata."""
 
     kind: str
     name: str
-    files: tuple[Path, ...]
+    files: Mapping[str, Path | bytes]
     metadata: dict[str, Value]
     tables: Mapping[str, Table] = field(default_factory=dict)
 
@@ -77,11 +78,11 @@ def run_id(result: Result) -> str:
     return result.name.rpartition("__")[2]
 
 
-def cell_contents(result: Result, path: Path, board: str) -> Contents:
-    """What the run of `result`, whose JSON file is `path`, holds; raises UserError if its arrays cannot be read."""
+def cell_contents(result: Result, stored: Stored, board: str) -> Contents:
+    """What the run of `result`, which is `stored`, holds; raises UserError if its arrays cannot be read."""
     cell = result.cell
-    _, ranking = read_arrays(path, result)
-    files = (path, path.with_suffix(".safetensors"))
+    _, ranking = stored.arrays(result)
+    files = stored.files()
     numbers = summary_of(result)
     about: dict[str, Value] = {name: getattr(cell, name) for name in ("model", "task", "basis", "method", "seed")}
     return Contents(
@@ -102,7 +103,7 @@ def cell_contents(result: Result, path: Path, board: str) -> Contents:
             Output(
                 "circuit",
                 f"circuit-{result.name}",
-                files[1:],
+                {name: file for name, file in files.items() if name.endswith(".safetensors")},
                 about | {"nodes_at_08": result.summary.nodes_at_08.value, "ranked_nodes": len(ranking.layer)},
                 {"nodes": _nodes_table(ranking)},
             ),

@@ -277,8 +277,12 @@ def _input(given: Input, home: Path) -> wandb.Artifact:
 
 def _output(made: Output) -> wandb.Artifact:
     artifact = wandb.Artifact(artifact_name(made.name), made.kind, metadata=dict(made.metadata))
-    for file in made.files:
-        artifact.add_file(str(file.resolve()), file.name, policy="immutable", skip_cache=True)
+    for name, file in made.files.items():
+        if isinstance(file, bytes):
+            with artifact.new_file(name, "wb") as copy:
+                copy.write(file)
+        else:
+            artifact.add_file(str(file.resolve()), name, policy="immutable", skip_cache=True)
     for name, table in made.tables.items():
         artifact.add(_table(table), name)
     return artifact

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from basisbench.errors import UserError
-from basisbench.leaderboard.cells import find_results
 from basisbench.progress import Say
-from basisbench.results.files import read_result
+from basisbench.results.find import Stored, find_results
 from basisbench.results.schema import Result
 from basisbench.tracking import runs
 from basisbench.tracking.board import board_contents
@@ -44,15 +43,15 @@ def sync(folders: Sequence[Path], settings: WandbSettings, say: Say) -> SyncRepo
     if mode == "disabled":
         raise UserError("W&B is disabled, so nothing can be synced: valid: --wandb auto, online or offline")
     report = SyncReport()
-    for folder, files in _boards(folders).items():
+    for folder, kept in _boards(folders).items():
         target, moved = find_target(settings, folder, mode == "online")
-        results = list(_read(files, report))
-        own = {target.id, *(run_id(result) for result in results)}
+        results = list(_read(kept, report))
+        own = {target.id, *(run_id(result) for result, _ in results)}
         try:
             _record_all(results, folder, target, moved, report, say)
-            kept = [path for path in runs.records(target.home) if not _is_done_with(path)]
-            cells = [path for path in kept if runs.id_of(path) in own and results]
-            for resume, found in ((False, cells), (True, sorted(set(kept) - set(cells)))):
+            waiting = [path for path in runs.records(target.home) if not _is_done_with(path)]
+            cells = [path for path in waiting if runs.id_of(path) in own and results]
+            for resume, found in ((False, cells), (True, sorted(set(waiting) - set(cells)))):
                 uploads = Uploads(target, resume)
                 if target.online:
                     uploads.add(found)
@@ -67,13 +66,13 @@ def sync(folders: Sequence[Path], settings: WandbSettings, say: Say) -> SyncRepo
     return report
 
 
-def _boards(folders: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Folders that hold results or records, each with its result files."""
-    found: dict[Path, list[Path]] = {}
+def _boards(folders: Sequence[Path]) -> dict[Path, list[Stored]]:
+    """Folders that hold results or records, each with its results."""
+    found: dict[Path, list[Stored]] = {}
     for given in folders:
-        here: dict[Path, list[Path]] = {}
-        for path in (path for copies in find_results([given]) for path in copies):
-            here.setdefault(path.parent, []).append(path)
+        here: dict[Path, list[Stored]] = {}
+        for stored in find_results([given]):
+            here.setdefault(stored.path.parent, []).append(stored)
         for parent, inner, _ in os.walk(given):
             if "wandb" in inner:
                 inner.remove("wandb")
@@ -85,34 +84,39 @@ def _boards(folders: Sequence[Path]) -> dict[Path, list[Path]]:
     return found
 
 
-def _read(files: Iterable[Path], report: SyncReport) -> Iterable[Result]:
-    for path in files:
+def _read(every: Iterable[Stored], report: SyncReport) -> Iterable[tuple[Result, Stored]]:
+    for stored in every:
         try:
-            result = read_result(path)
-            if path.stem != result.name:
-                raise UserError(f"{path} holds the result {result.name}: valid is a file of that name")
-            yield result
+            result = stored.result()
+            if stored.path.stem != result.name:
+                raise UserError(f"{stored.path} holds the result {result.name}: valid is a file of that name")
+            yield result, stored
         except UserError as error:
             report.problems.append(str(error))
 
 
 def _record_all(
-    results: Sequence[Result], folder: Path, target: Target, moved: bool, report: SyncReport, say: Say
+    results: Sequence[tuple[Result, Stored]],
+    folder: Path,
+    target: Target,
+    moved: bool,
+    report: SyncReport,
+    say: Say,
 ) -> None:
     before = report.recorded
-    for result in results:
-        path = folder / f"{result.name}.json"
-        if not moved and _is_recorded(path, run_id(result), target):
+    for result, stored in results:
+        if not moved and _is_recorded(stored, run_id(result), target):
             continue
         try:
-            contents = cell_contents(result, path, folder.resolve().name)
+            contents = cell_contents(result, stored, folder.resolve().name)
         except UserError as error:
             report.problems.append(str(error))
             continue
         runs.record(contents, target)
         report.recorded += 1
     if results and (report.recorded > before or not runs.records(target.home, target.id)):
-        runs.record(board_contents(results, folder, folder.resolve().name, target.id, say), target)
+        every = [result for result, _ in results]
+        runs.record(board_contents(every, folder, folder.resolve().name, target.id, say), target)
         report.recorded += 1
 
 
@@ -121,7 +125,10 @@ def _is_done_with(record: Path) -> bool:
     return runs.is_uploaded(record) or runs.is_being_written(record)
 
 
-def _is_recorded(result: Path, own_id: str, target: Target) -> bool:
-    """Whether there is a record of the result that was made after it."""
+def _is_recorded(stored: Stored, own_id: str, target: Target) -> bool:
+    """Whether there is a record of the result that was made after it; of a packed one, whether there is any.
+
+    When a packed one was made is not known, and packing changes none: a record that there is was made of it.
+    """
     made = [file.stat().st_mtime for record in runs.records(target.home, own_id) for file in record.glob("*.wandb")]
-    return bool(made) and max(made) >= result.stat().st_mtime
+    return bool(made) and (stored.packed is not None or max(made) >= stored.path.stat().st_mtime)

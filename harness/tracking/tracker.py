@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from basisbench.errors import UserError
 from basisbench.progress import Say
+from basisbench.results.find import Stored, locate
 from basisbench.results.schema import Result
 from basisbench.tracking.board import board_contents, headline_of
 from basisbench.tracking.contents import Contents, cell_contents
@@ -82,7 +83,7 @@ class _Records:
         if self.guard.broken:
             return
         try:
-            contents = cell_contents(result, path, self._name)
+            contents = cell_contents(result, Stored(path), self._name)
         except UserError as error:
             self.guard.say(f"W&B: cell {result.name} is left out: {error}")
             return
@@ -132,8 +133,8 @@ class _Trial:
         own_id = self.live.target.id
         try:
             if len(results) == 1:
-                path = self.folder / f"{results[0].name}.json"
-                self.live.show(cell_contents(results[0], path, self.folder.resolve().name))
+                stored = locate(self.folder / f"{results[0].name}.json")
+                self.live.show(cell_contents(results[0], stored, self.folder.resolve().name))
             else:
                 name = self.folder.resolve().name
                 self.live.show(board_contents(results, self.folder, name, own_id, self.say, ranked=False))

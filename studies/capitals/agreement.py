@@ -13,7 +13,7 @@ from basisbench.models.adapter import Model
 from basisbench.progress import Progress
 from basisbench.reading import default_texts, read_units
 from basisbench.reading.evidence import Evidence, unit_key
-from basisbench.results.files import read_arrays, read_results
+from basisbench.results.find import read_arrays, read_results
 from basisbench.results.schema import Interval
 
 TASKS = ("sva/simple", "sva/nounpp", "sva/rc", "sva/within_rc")

@@ -38,7 +38,8 @@ from basisbench.figures.panels import Drawing
 from basisbench.figures.series import over_tasks
 from basisbench.figures.style import drawn_in, short
 from basisbench.measures.statistics import Band
-from basisbench.results.files import RankingArrays, read_results
+from basisbench.results.files import RankingArrays
+from basisbench.results.find import read_results
 from basisbench.results.schema import Result
 from toys.made import SIZES, made
 from toys.models import one_line

@@ -37,7 +37,8 @@ from basisbench.models.adapter import Model
 from basisbench.models.shapes import TABLE, Shape, find_shape, shape_of
 from basisbench.models.sites import Site
 from basisbench.progress import silent
-from basisbench.results.files import pack_arrays, read_arrays, read_result
+from basisbench.results.files import pack_arrays
+from basisbench.results.find import read_arrays, read_result
 from basisbench.results.schema import Result
 from basisbench.tasks.load import load_task
 from toys.models import ARCHITECTURES, CONFIGS, pair_rows, prompt_set, write_task

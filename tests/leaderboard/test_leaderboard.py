@@ -14,10 +14,7 @@ from basisbench.leaderboard.formats import markdown
 from basisbench.leaderboard.inference import DRAWN, MAX_EXACT, holm, ranks, sign_flip, smallest_p, standardised
 from basisbench.measures.metrics import SCORING_METRICS, Floats, Outcome
 from basisbench.measures.statistics import statistics_of, summarise
-from basisbench.results.files import (
-    read_arrays,
-    read_result,
-)
+from basisbench.results.find import read_arrays, read_result
 from toys.board import PAIRS, RESAMPLES, TASKS, board_of, toy_curve, write_board, write_cell
 
 

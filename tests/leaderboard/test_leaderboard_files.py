@@ -92,13 +92,14 @@ def test_too_many_pairs_for_the_memory_are_refused(tmp_path: Path, monkeypatch: 
         board_of(tmp_path)
 
 
-def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_computed_in_batches_are_those_computed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_board(tmp_path, {"neurons": 0.15, "sae": 0.28, "mlp_out": 0.1}, method="atp")
     write_cell(tmp_path, "bad").write_text("{")
     one = board_of(tmp_path)
-    monkeypatch.setattr("basisbench.leaderboard.cells.CHUNK", 2)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    monkeypatch.setattr("threading.active_count", lambda: 1)
+    monkeypatch.setattr("basisbench.leaderboard.cells.BATCH", 1)
+    monkeypatch.setattr("basisbench.leaderboard.cells.AHEAD", 1)
     assert board_of(tmp_path) == one
 
 

@@ -17,15 +17,15 @@ from basisbench.measures.metrics import Outcome
 from basisbench.measures.statistics import Curve, summarise
 from basisbench.results import files as results
 from basisbench.results.files import (
+    ARRAY_TYPES,
     RankingArrays,
     describe_environment,
+    hash_arrays,
     make_result,
     pack_arrays,
-    read_arrays,
-    read_result,
-    read_results,
     write_result,
 )
+from basisbench.results.find import read_arrays, read_result, read_results
 from basisbench.results.schema import Cell, Data, PairCounts, Result, Timing, config_hash
 
 CELL = Cell(
@@ -100,33 +100,47 @@ def test_a_result_comes_back_as_written(written: Path) -> None:
     assert summarise(curve).summary == summarise(toy_curve()).summary
 
 
-@pytest.mark.parametrize(
-    ("unit", "answer", "types"),
-    [
-        (7, 1.5, (np.int8, np.int16)),  # 1,536 / 1,024
-        (7, -32.0, (np.int8, np.int16)),
-        (7, 32.0, (np.int8, np.float32)),
-        (-129, -(2.0**-100), (np.int16, np.float32)),
-        (131_071, 0.1, (np.int32, np.float64)),  # 0.1 is no float32
-    ],
-)
-def test_arrays_are_kept_narrow_and_nothing_is_lost(
-    unit: int, answer: float, types: tuple[type, type], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("answer", [1.5, -(2.0**-100), 0.1, -0.0])
+def test_arrays_are_kept_whole_in_their_own_types(answer: float, tmp_path: Path) -> None:
     curve = toy_curve(2.0)
     for part in vars(curve.circuit).values():
         part[:] = answer
-    unit_ = np.array([0, unit, 1], dtype=np.int32)
-    ranking = RankingArrays(*(np.arange(3, dtype=np.int32),) * 2, unit_, np.array([3, 0.2, 0.1], np.float32))
+    unit = np.array([0, -129, 2**31 - 1], dtype=np.int32)
+    ranking = RankingArrays(*(np.arange(3, dtype=np.int32),) * 2, unit, np.array([3, 0.2, np.nan], np.float32))
     packed = pack_arrays(curve, ranking)
     stored = safetensors.numpy.load(packed)
-    assert tuple(stored[name].dtype.type for name in ("ranking.unit", "circuit.answer")) == types
+    assert {name: array.dtype.type for name, array in stored.items()} == ARRAY_TYPES
+    assert hash_arrays(curve, ranking) == hashlib.sha256(packed).hexdigest()
     result = toy()[0].model_copy(update={"arrays_sha256": hashlib.sha256(packed).hexdigest()})
     curve_again, ranking_again = read_arrays(write_result(tmp_path, result, packed), result)
-    assert ranking_again.unit.dtype.type is np.int32
-    assert curve_again.circuit.answer.dtype.type is np.float64
-    np.testing.assert_array_equal(ranking_again.unit, unit_)
-    np.testing.assert_array_equal(curve_again.circuit.answer, curve.circuit.answer)
+    assert ranking_again.unit.tobytes() == unit.tobytes()
+    assert ranking_again.score.tobytes() == ranking.score.tobytes()
+    assert curve_again.circuit.answer.tobytes() == curve.circuit.answer.tobytes()
+
+
+def test_the_bytes_of_arrays_stand_for_good() -> None:
+    # Were they to change, no packed result would have the hash in its document any more.
+    arrays = toy()[1]
+    assert arrays == safetensors.numpy.save(safetensors.numpy.load(arrays))
+    assert hashlib.sha256(arrays).hexdigest() == "99feb8a9f3b608e2e9a0d0252a42f812c984f8173b2dd84ac4abd3c6b58ea4e7"
+
+
+def test_arrays_that_their_types_cannot_hold_are_refused() -> None:
+    curve = toy_curve()
+    nodes = np.arange(3, dtype=np.int32)
+    wide: list[Any] = [np.array([3, 0.1, 0], np.float64), np.array([3, 2**25 + 1, 0])]
+    for score in wide:
+        with pytest.raises(ValueError, match="does not fit into float32"):
+            pack_arrays(curve, RankingArrays(nodes, nodes, nodes, score))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32])
+def test_arrays_of_an_older_version_are_named_as_such(kind: type[np.generic], written: Path) -> None:
+    data = alter(size=np.array([1, 10], kind))
+    written.with_suffix(".safetensors").write_bytes(data)
+    edit(written, lambda d: d.update(arrays_sha256=hashlib.sha256(data).hexdigest()))
+    with pytest.raises(UserError, match=r"is kept as int\d+, as older versions .*move the file .*computed again"):
+        read_arrays(written, read_result(written))
 
 
 def test_the_document_has_the_promised_fields(written: Path) -> None:
@@ -334,7 +348,9 @@ def test_a_folder_of_results(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a result")
     assert [result.cell.basis for result in read_results(tmp_path)] == ["neurons", "sae", "transcoder"]
     (tmp_path / "bad.json").write_text("{}")
-    with pytest.raises(UserError, match=r"bad\.json"):
+    assert len(read_results(tmp_path)) == 3, "a file that is not named as a result is none"
+    (tmp_path / "a__bad__one__0.json").write_text("{}")
+    with pytest.raises(UserError, match=r"bad__one__0\.json"):
         read_results(tmp_path)
 
 

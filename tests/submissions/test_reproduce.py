@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from basisbench import UserError, cli, make_config
 from basisbench.grid import run as runner
-from basisbench.results.files import RankingArrays, read_arrays, read_result, write_result
+from basisbench.results.files import RankingArrays, write_result
+from basisbench.results.find import read_arrays, read_result
 from basisbench.results.schema import Result
 from basisbench.submissions.compare import Move, Reproduction, compare, reproduction_table, verdict
 from basisbench.submissions.evaluate_scores import evaluate_scores, prepare, settled

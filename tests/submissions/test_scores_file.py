@@ -21,7 +21,8 @@ from basisbench import UserError, cli, make_config
 from basisbench.attribution import load_method
 from basisbench.grid import run as runner
 from basisbench.progress import silent
-from basisbench.results.files import RankingArrays, read_arrays, read_result, write_result
+from basisbench.results.files import RankingArrays, write_result
+from basisbench.results.find import read_arrays, read_result
 from basisbench.results.schema import Result
 from basisbench.submissions.evaluate_scores import Setting, evaluate_scores, prepare, settled, template_of
 from basisbench.submissions.scores_file import About, SubmittedScores, read_scores, write_scores
@@ -283,7 +284,7 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
         file.truncate(2**31 + 1)
     for name, words in {
         "nowhere": "no file", "folder": "no file", "pipe": "no file", "text": "not a safetensors file",
-        "bad.json": "not a valid result", "nowhere.json": "no such file", "large": "valid is at most",
+        "bad.json": "not a valid result", "nowhere.json": "no file", "large": "valid is at most",
     }.items():  # fmt: skip
         with pytest.raises(UserError, match=words) as error:
             read_scores(tmp_path / name)

@@ -31,7 +31,8 @@ from basisbench.cli import app
 from basisbench.errors import UserError
 from basisbench.grid.config import RunConfig, make_config
 from basisbench.leaderboard import build_leaderboard
-from basisbench.results.files import read_arrays, read_results
+from basisbench.results.find import PACKED, read_arrays, read_results
+from basisbench.results.pack import pack
 from basisbench.results.schema import Result
 from basisbench.tracking import live, runs, tracker
 from basisbench.tracking.board import headline_of
@@ -325,6 +326,30 @@ def test_results_made_without_wandb_are_recorded_once(tmp_path: Path) -> None:
     assert after[same].folder == before[same].folder
     staged = list((tmp_path / "a" / "inner" / "wandb" / "data").iterdir())
     assert len(staged) == 3, "what an older record had staged is gone with it"
+
+
+def test_packed_results_are_recorded_as_they_would_be_in_files(tmp_path: Path) -> None:
+    for name in ("loose", "packed"):
+        write_toys(tmp_path / name / "board", CELLS[:2])
+    list(pack(tmp_path / "packed"))
+    for name in ("loose", "packed"):
+        report = sync([tmp_path / name], OFFLINE, silent)
+        assert (report.recorded, report.waiting, report.problems) == (3, 3, [])
+    loose, packed = (records(tmp_path / name / "board") for name in ("loose", "packed"))
+    cells = {hash_of(result) for result in read_results(tmp_path / "packed")}
+    assert cells == set(loose) & set(packed)
+    for own in cells:
+        assert loose[own].config == packed[own].config
+        points = [[row.get("curve/faithfulness") for row in record.history] for record in (loose[own], packed[own])]
+        assert points[0] == points[1]
+        for kind in ("result", "circuit"):
+            (one,), (other,) = loose[own].of_type(kind), packed[own].of_type(kind)
+            assert (one.digest, one.name, one.metadata) == (other.digest, other.name, other.metadata)
+    ((artifact,),) = ([record.of_type("board")[0]] for own, record in packed.items() if own not in cells)
+    assert PACKED in {entry.path for entry in artifact.manifest.contents}
+    # and packing what was recorded asks for no record more
+    list(pack(tmp_path / "loose"))
+    assert sync([tmp_path / "loose"], OFFLINE, silent).recorded == 0
 
 
 def test_another_project_gets_all_runs(tmp_path: Path) -> None:

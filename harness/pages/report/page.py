@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
 from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -19,11 +18,10 @@ from pydantic import JsonValue
 from basisbench.errors import UserError
 from basisbench.figures.style import LineStyle, make_look
 from basisbench.leaderboard import Leaderboard
-from basisbench.leaderboard.cells import find_results
 from basisbench.pages.html import self_contained
 from basisbench.pages.report.columns import cell_record, encode_columns
 from basisbench.pages.report.rows import board_record
-from basisbench.results.files import read_result
+from basisbench.results.find import find_results
 from basisbench.results.schema import Result
 from basisbench.results.tables import SETTINGS
 
@@ -41,9 +39,9 @@ def read_board_results(board: Leaderboard, folders: Sequence[Path]) -> list[Resu
     """
     wanted = {name for row in board.rows for entry in row.entries for name in entry.results}
     found: dict[str, Result] = {}
-    for path in chain.from_iterable(find_results(folders)):
+    for stored in find_results(folders):
         with suppress(UserError):  # the board has listed it among its problems
-            result = read_result(path)
+            result = stored.result()
             found.setdefault(result.name, result)
     if lost := sorted(wanted - found.keys()):
         raise UserError(f"result {lost[0]} is not there any more: run the command again")
