@@ -37,6 +37,7 @@ class ArithmeticTask:
     `digits`: how many digits the operands and the result have; each is a case.
     """
 
+    family = "arithmetic"
     operation: str
     calculate: Callable[[int, int], int]
     patterns: tuple[str, ...]

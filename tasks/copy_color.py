@@ -41,6 +41,7 @@ class CopyColorTask:
     answer and that of the foil; candidates are all four letters or colors.
     """
 
+    family = "copy_color"
     name: str
     description: str
     patterns: tuple[str, ...]

@@ -78,6 +78,11 @@ class FactTask:
     heldout_templates: tuple[Template, ...]
 
     @property
+    def family(self) -> str:
+        """What the name begins with, e.g. ``capitals``."""
+        return self.name.partition("/")[0]
+
+    @property
     def splits(self) -> tuple[Split, ...]:
         """Held-out facts and held-out templates."""
         return SPLITS

@@ -59,6 +59,7 @@ class GreaterThanTask:
     the first digit of the start.
     """
 
+    family = "greater_than"
     name: str = "greater_than"
     description: str = "end a span of years after its start (task of Hanna et al. 2023, arXiv 2305.00586)"
     splits: tuple[Split, ...] = SPLITS

@@ -57,6 +57,7 @@ class InductionTask:
     words, with the leading space; the case is how many words come again.
     """
 
+    family = "induction"
     name: str = "induction"
     description: str = "continue a repeated sequence of random words (Olsson et al. 2022, arXiv 2209.11895)"
     splits: tuple[Split, ...] = WORD_SPLITS

@@ -65,6 +65,7 @@ HELDOUT = Words(
 class IoiTask:
     """Indirect object identification under one of the two corruptions of the module's description."""
 
+    family = "ioi"
     name: str
     corruption: Literal["swapped", "replaced"]
 

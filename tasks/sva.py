@@ -34,6 +34,7 @@ class AgreementTask:
     case is the template, the subject's clean number and the attractor's number.
     """
 
+    family = "sva"
     template: str
     pattern: str
     construction: str

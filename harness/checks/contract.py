@@ -11,6 +11,7 @@ from basisbench.bases.basis import Basis
 from basisbench.circuits.ablation import reference
 from basisbench.circuits.gates import LayerGates, LayerNodes
 from basisbench.circuits.splice import Splice
+from basisbench.measures.clusters import apart
 from basisbench.models.adapter import Model, Start
 from basisbench.models.recording import record
 from basisbench.models.sites import Site
@@ -50,6 +51,7 @@ def splice_change(model: Model, basis: Basis, layer: int, tokens: Tensor) -> tup
         slot=places.expand(n_rows, -1),
         last=last,
         pair_prompt=rows,
+        cluster=apart(n_rows),
         answer=anything,
         foil=anything,
         first_answer=tokens[:, :1],

@@ -25,6 +25,7 @@ from basisbench.attribution.exact import patch
 from basisbench.bases.basis import Basis, LinearBasis
 from basisbench.checks.findings import Finding, Problem, broken, counted, findings_table, warning
 from basisbench.errors import UserError
+from basisbench.measures.clusters import apart
 from basisbench.models.adapter import Model
 from basisbench.models.sites import Site
 from basisbench.progress import Progress, silent
@@ -121,6 +122,7 @@ def random_pairs(model: Model, vocabulary: int, lengths: Sequence[int] = (6, 5, 
         slot=places.masked_fill(padding, -1).to(model.device),
         last=last.to(model.device),
         pair_prompt=rows.to(model.device),
+        cluster=apart(n, seed),
         answer=sides[0],
         foil=sides[1],
         first_answer=asked[:, :1].to(model.device),

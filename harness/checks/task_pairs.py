@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -97,6 +98,8 @@ def _attributes(task: Task) -> Iterator[Problem]:
         value = getattr(task, name, None)
         if not isinstance(value, str) or not value.strip() or "\n" in value:
             yield broken(f"{name} must be one line of text")
+    if not re.fullmatch(r"\w[\w.-]*", str(getattr(task, "family", ""))):
+        yield broken("family must be one word: tasks of one kind share it, as sva/rc and sva/simple share sva")
     splits = getattr(task, "splits", None)
     if not isinstance(splits, Sequence) or isinstance(splits, str):
         yield broken(f"splits must be a sequence of names: valid: {', '.join(SPLITS)}")

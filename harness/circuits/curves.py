@@ -96,6 +96,7 @@ def evaluate(
         distinct_units=np.array([circuit.distinct_units for circuit in circuits]),
         error_nodes=np.array([circuit.error_nodes for circuit in circuits]),
         total_nodes=chosen.total,
+        cluster=prompts.cluster,
         full=full,
         empty=empty,
         circuit=_joined(outcomes[False]),

@@ -43,10 +43,11 @@ SCORE_BITS = 10
 
 @dataclass(frozen=True)
 class Pairs:
-    """A task's prompts for both uses."""
+    """A task's prompts for both uses, and the family of the task."""
 
     discovery: PromptSet
     evaluation: PromptSet
+    family: str
 
     @property
     def data(self) -> Data:
@@ -57,6 +58,7 @@ class Pairs:
 
         digest = hashlib.sha256((self.discovery.digest + self.evaluation.digest).encode()).hexdigest()[:16]
         return Data(
+            family=self.family,
             discovery=counts(self.discovery),
             evaluation=counts(self.evaluation),
             hash=digest,
@@ -115,7 +117,7 @@ def compute_cell(
     if keep_rounded:
         curve = replace(curve, **{group: getattr(curve, group).rounded(UNIT) for group in OUTCOMES})
     evaluated = time.perf_counter()
-    statistics = summarise(curve, seed=cell.seed, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
+    statistics = summarise(curve, n_resamples=cell.n_resamples, metric=scoring_metric(cell.metric))
     taken = {"curve": evaluated - began, "statistics": time.perf_counter() - evaluated}
     arrays = pack_arrays(curve, _arrays(chosen, curve, keep_ranked, keep_rounded))
     data = pairs.data

@@ -318,7 +318,7 @@ class Grid:
     def _load_pairs(self, task_name: str, seed: int) -> Pairs:
         task = self.names.tasks[task_name]
         discovery = self._prompts(task, "discovery", seed)
-        return Pairs(discovery, self._prompts(task, self.config.split, seed, discovery.slot_names))
+        return Pairs(discovery, self._prompts(task, self.config.split, seed, discovery.slot_names), task.family)
 
     def _prompts(self, task: Task, split: Split, seed: int, slot_names: Sequence[str] = ()) -> PromptSet:
         config = self.config

@@ -1,7 +1,7 @@
 """What a leaderboard says: frozen records. `build_leaderboard` makes them.
 
-Numbers that are not defined are None here and null in JSON. All intervals are 95 % percentile intervals of one
-bootstrap over evaluation pairs; spreads over discovery seeds stand apart from them.
+Numbers that are not defined are None here and null in JSON. All intervals are at 95 % and speak of these tasks, from
+resamples of their clean prompts, but for one that says otherwise; spreads over discovery seeds stand apart from them.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Verdict = Literal["sparsest", "on these tasks", "cannot tell", "nothing to compa
 
 @dataclass(frozen=True)
 class Measures:
-    """The numbers of one row on one task (averages over seeds), or over all tasks (averages over tasks).
+    """The numbers of one row on one task (averages over seeds), or over tasks, families of them weighing alike.
 
     `statistics` are those of boards, by name, and `spreads` their standard deviations over discovery seeds, each on
     the statistic's own scale (so of log10 for nodes), None with one seed. `numbers` are those of the columns that are
@@ -69,17 +69,20 @@ class TaskEntry:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row against a better or worse one, paired on the same resamples of the same pairs, over the same tasks.
+    """A row against a better or worse one, paired on the same resamples of the same pairs, over the same `tasks`.
 
     `difference` is this row minus the reference in the statistic of the board, on its scale (so of log10 for nodes),
-    an average over tasks; `effect_size` is it over its standard deviation across tasks (None with one task or none).
-    `node_ratio` is this row's nodes@0.8 over the reference's, a geometric mean over tasks. `p` is the two-sided
-    sign-flip test across `tasks` tasks, `holm` the same after Holm's correction over the `comparisons` made together,
-    and `smallest_holm` the least that `holm` can be with so many tasks and comparisons.
+    an average over these tasks. `like_these` speaks of tasks like these: the mean over their `families`, and what its
+    sign flips do not reject; an end is None where they are too few to reject anything. `effect_size` is that mean over
+    the standard deviation across families (None with one family). `node_ratio` is this row's nodes@0.8 over the
+    reference's, a median over tasks. `p` is the two-sided sign-flip test across families, `holm` the same after Holm's
+    correction over the `comparisons` made together, and `smallest_holm` the least that `holm` can be with so many
+    families and comparisons.
     """
 
     reference: str
     difference: Interval
+    like_these: Interval
     node_ratio: Interval
     effect_size: Number
     p: float
@@ -87,6 +90,7 @@ class Comparison:
     smallest_holm: float
     comparisons: int
     tasks: int
+    families: int
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,9 @@ class Row:
     `key` is unique on the board (12 hex digits), `label` is what readers see: basis, method and what else tells
     rows apart, which `settings` holds by name. `question` words the settings that say which pairs were asked and how
     answers were scored, empty where all rows share them; rows are ranked and compared within one question only.
-    `overall` is None for a row without all tasks. `rank` (1 is best, with its interval) and `comparison` (against
-    the best row) are None where `note` says why; the best row itself has a rank and no comparison.
+    Ranks, `overall` and comparisons are of the cells that rows share; a row that lacks some of them stands behind those
+    that do not, `overall` is of those that it has, and `note` says what it lacks. `rank` (1 is best) and `comparison`
+    (against the best row) are None where there is nothing to compare; the best row has a rank and no comparison.
     """
 
     key: str
@@ -111,7 +116,7 @@ class Row:
     best: bool
     entries: tuple[TaskEntry, ...]
     overall: Measures | None
-    rank: Interval | None
+    rank: int | None
     comparison: Comparison | None
     note: str
 
@@ -120,9 +125,9 @@ class Row:
 class Headline:
     """The answer to one question in one sentence.
 
-    `verdict`: "sparsest" (interval and test agree), "on these tasks" (the interval excludes 0; the test across tasks
-    cannot tell), "cannot tell" (the interval contains 0), "nothing to compare". `best` and `next` are row keys;
-    `comparison` is the best minus the next.
+    `verdict`: "sparsest" (on tasks like these: against every other basis the interval excludes 0 and p over families is
+    at most 0.05), "on these tasks" (only the intervals do), "cannot tell" (an interval contains 0), "nothing to
+    compare". `best` and `next` are row keys; `comparison` is the best minus the next.
     """
 
     sentence: str
@@ -138,12 +143,14 @@ class Headline:
 class Leaderboard:
     """The whole board: rows best first by question, `headlines` one a question, most complete question first.
 
-    `tasks` are the columns; every row has an entry for each, in this order. `settings` words what all rows share,
-    `notes` what a reader must know (duplicates, comparisons refused), `problems` the files that were skipped.
+    `tasks` are the columns, of these `families`; every row has an entry for each, in this order. `settings` words what
+    all rows share, `notes` what a reader must know (duplicates, tasks not counted), `problems` the files that were
+    skipped.
     """
 
     by: str
     tasks: tuple[str, ...]
+    families: tuple[str, ...]
     headlines: tuple[Headline, ...]
     rows: tuple[Row, ...]
     settings: str

@@ -5,7 +5,7 @@
 3. Word the answer to each question (`headline`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def build_leaderboard(
 
     Rows are ordered by the statistic `by`; `tasks` keeps the results of these alone; the headlines compare bases under
     `method`, by default the one with the most complete bases. Every number is computed anew from the per-pair outcomes
-    of each result, all with the same `n_resamples` resamples of a task's pairs.
+    of each result, all with the same `n_resamples` resamples of a prompt.
 
     Raises UserError for an unknown statistic, task or method, a folder that is not there and folders without a good
     result. A bad file is skipped and listed in `problems`.
@@ -40,19 +40,22 @@ def build_leaderboard(
     statistic = board_statistic(by)
     reading = read_samples(folders, tasks, n_resamples)
     samples, unlike = _on_one_machine(reading.samples)
-    cells, settings, notes = make_rows(samples)
+    families = {sample.cell.task: sample.family for sample in samples}
+    cells, settings, notes = make_rows([replace(sample, family=families[sample.cell.task]) for sample in samples])
     methods = {row.method for row in cells if not row.control}
     if method is not None and method not in methods:
         raise unknown_name("method", method, methods)
-    columns = tuple(sorted({sample.cell.task for sample in reading.samples}))
+    columns = tuple(sorted(families))
     questions: dict[tuple[str, ...], list[RowCells]] = {}
     for row in cells:
         questions.setdefault(tuple(row.question.values()), []).append(row)
     answers = [(_question(rows), rank_rows(rows, statistic), rows) for rows in questions.values()]
-    answers.sort(key=lambda answer: (-len(answer[1].rows), answer[0]))
+    answers.sort(key=lambda answer: (-len(answer[1].complete), -len(answer[1].rows), answer[0]))
+    notes += [note for question, ranked, rows in answers for note in _not_counted(question, ranked, rows)]
     return Leaderboard(
         by=by,
         tasks=tuple(map(printable, columns)),
+        families=tuple(printable(families[task]) for task in columns),
         headlines=tuple(headline(ranked, question, method) for question, ranked, _ in answers),
         rows=tuple(row for question, ranked, rows in answers for row in _rows(rows, ranked, question, columns)),
         settings=settings,
@@ -86,6 +89,15 @@ def _rows(rows: Sequence[RowCells], ranked: Ranked, question: str, columns: Sequ
     return [_row(row, ranked, question, columns, best, comparisons.get(row.key)) for row in (*ranked.rows, *others)]
 
 
+def _not_counted(question: str, ranked: Ranked, rows: Sequence[RowCells]) -> Iterator[str]:
+    """Say which tasks that some rows have are not among the cells that rows are ranked on."""
+    measured = {task for row in rows if not row.control for task, cells in row.cells.items() if cells.samples}
+    for task in sorted(measured - {*ranked.tasks}):
+        having = [row.label for row in rows if task in row.cells and row.cells[task].samples]
+        who = f"only {having[0]} has it" if len(having) == 1 else f"only {len(having)} of {len(rows)} rows have it"
+        yield printable(": ".join(filter(None, (question, f"{task} is not counted: {who}"))))
+
+
 def _row(
     row: RowCells,
     ranked: Ranked,
@@ -94,7 +106,6 @@ def _row(
     best: RowCells | None,
     comparison: Comparison | None,
 ) -> Row:
-    complete = len(row.measured(ranked.tasks)) == len(ranked.tasks) > 0
     return Row(
         key=row.key,
         label=row.label,
@@ -106,7 +117,7 @@ def _row(
         control=row.control,
         best=best is row,
         entries=tuple(_entry(row, task) for task in columns),
-        overall=row.overall(ranked.tasks) if complete else None,
+        overall=row.overall(ranked.block) if row.measured(ranked.block) else None,
         rank=ranked.ranks.get(row.key),
         comparison=comparison,
         note=printable(ranked.notes.get(row.key, "")),

@@ -17,7 +17,8 @@ import numpy as np
 
 from basisbench.errors import UserError, printable, unknown_name
 from basisbench.leaderboard.processes import spread
-from basisbench.leaderboard.samples import Sample, draw_weights, measure
+from basisbench.leaderboard.samples import Sample, clusters_in, measure
+from basisbench.measures.clusters import draw_weights
 from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, scoring_metric
 from basisbench.measures.statistic import board_statistics
@@ -109,7 +110,7 @@ def _read_some(
     copies: Sequence[Sequence[Path]], replicates: Floats, tasks: Collection[str] | None, n_resamples: int
 ) -> list[_Found]:
     """Return what came of each of some results; the replicates of all go into `replicates` [results, S, R]."""
-    weights = lru_cache(maxsize=4)(lambda task, n: draw_weights(task, n, n_resamples))
+    weights = lru_cache(maxsize=8)(lambda numbers: draw_weights(clusters_in(numbers), n_resamples))
     found: list[_Found] = []
     for read in chain.from_iterable(_batches(copies, tasks)):
         sample = measure(read.result, read.curve, weights) if read.result and read.curve else None

@@ -40,6 +40,11 @@ def geometric_mean(numbers: Sequence[Number]) -> Number:
     return power_of_ten(float(np.mean(np.log10(present)))) if all(present) else 0.0
 
 
+def smallest(numbers: Sequence[Number]) -> Number:
+    """Return the smallest of the `numbers` that are defined, None if none is."""
+    return min((number for number in numbers if number is not None), default=None)
+
+
 def largest(numbers: Sequence[Number]) -> Number:
     """Return the largest of the `numbers` that are defined, None if none is."""
     return max((number for number in numbers if number is not None), default=None)
@@ -95,6 +100,12 @@ _COLUMNS = (
     ),
     Column("unreached", measured=Measured(lambda result, curve, at: int(at is None), total), formats=IN_FILES),
     Column("cells", measured=Measured(lambda result, curve, at: 1, total), formats=IN_FILES),
+    Column("pairs", measured=Measured(lambda result, curve, at: curve.n, smallest), formats=IN_FILES),
+    Column(
+        "prompts",
+        measured=Measured(lambda result, curve, at: len(np.unique(curve.cluster)), smallest),
+        formats=IN_FILES,
+    ),
     _best_or(
         Column(
             "difference",
@@ -102,11 +113,23 @@ _COLUMNS = (
             of_row=_compared("difference"),
             interval=True,
             title="to best",
-            about="Difference to the best row in {by} (of log10, where differences are ratios), paired on the same "
-            "resamples of the same pairs",
+            about="Difference to the best row in {by} (of log10, where differences are ratios) on these tasks, paired "
+            "on the same resamples of the same prompts",
             formats=OF_ROWS,
             kept=11,
             leads=True,
+            descends=None,
+        )
+    ),
+    _best_or(
+        Column(
+            "like_these",
+            "on tasks like these",
+            of_row=_compared("like_these"),
+            interval=True,
+            about="The same as a mean over families of tasks, with what their sign flips do not reject at 5 %",
+            formats=OF_ROWS - {"latex"},
+            kept=4.5,
             descends=None,
         )
     ),
@@ -118,8 +141,8 @@ _COLUMNS = (
         of_row=_compared("holm"),
         form=CHANCE,
         title="p (Holm)",
-        about="Two-sided sign-flip test across tasks, after Holm's correction; beneath, the least it can be with so "
-        "many tasks and comparisons",
+        about="Two-sided sign-flip test across families of tasks, after Holm's correction; beneath, the least it can "
+        "be with so many families and comparisons",
         formats=OF_ROWS,
         kept=ALWAYS,
         leads=True,
@@ -131,7 +154,7 @@ _COLUMNS = (
         "effect_size",
         "effect size",
         of_row=_compared("effect_size"),
-        about="Mean difference to the best over its standard deviation across tasks",
+        about="Mean difference to the best over its standard deviation across families of tasks",
         formats=OF_ROWS - {"latex"},
         kept=3,
     ),
@@ -143,7 +166,7 @@ _COLUMNS = (
             form=RATIO,
             interval=True,
             title="nodes, \u00d7 best",
-            about=f"{SIZE} over the best row's, a geometric mean over tasks",
+            about=f"{SIZE} over the best row's, a median over tasks",
             formats=OF_ROWS - {"latex"},
             kept=7,
         )
@@ -190,8 +213,7 @@ def columns_of(board: Leaderboard, where: Where) -> tuple[Column, ...]:
             "rank",
             of_row=_field("rank"),
             form=RANK,
-            interval=True,
-            about="By {by} over all tasks, 95 % interval beneath",
+            about="By {by} over the cells that rows share; rows that lack some stand last",
             formats=OF_ROWS,
             kept=ALWAYS,
             leads=True,
@@ -206,7 +228,18 @@ def columns_of(board: Leaderboard, where: Where) -> tuple[Column, ...]:
     after = Column(
         "note", "note", of_row=lambda row, by: note(row), formats=OF_ROWS - {"latex", "html"}, kept=ALWAYS, words=True
     )
-    return tuple(column for column in (*before, *statistics, *COLUMNS, after) if where in column.formats)
+    others = [_uncorrected(column) if column.name == "holm" and one_p(board) else column for column in COLUMNS]
+    return tuple(column for column in (*before, *statistics, *others, after) if where in column.formats)
+
+
+def one_p(board: Leaderboard) -> bool:
+    """Whether no row's p is corrected: each is the only one in its question."""
+    return all(row.comparison.comparisons == 1 for row in board.rows if row.comparison)
+
+
+def _uncorrected(column: Column) -> Column:
+    about = column.about.replace(", after Holm's correction", "").replace(" and comparisons", "")
+    return replace(column, header="p", title="p", about=about)
 
 
 def setting_names(board: Leaderboard) -> tuple[str, ...]:

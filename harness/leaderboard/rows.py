@@ -1,25 +1,24 @@
 """Samples to rows: what tells rows apart, how it is worded, and what a row measured on each task and over all.
 
 1. Samples with equal settings, but for task and seed, are a row; settings in which rows differ go into its label.
-2. A row's samples of one task are averaged over seeds, point by point and replicate by replicate.
-3. The averages over tasks are taken in the same way, where the row has all tasks of its question.
+2. A row's samples of one task are averaged over seeds, and then over tasks (`averages`): all of them, or those that
+   rows have in common.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from basisbench.errors import printable
+from basisbench.leaderboard.averages import Average, average_points, over_seeds, over_tasks
 from basisbench.leaderboard.board import Measures, TaskEntry
 from basisbench.leaderboard.columns import COLUMNS
-from basisbench.leaderboard.inference import quantiles
-from basisbench.leaderboard.samples import Sample
+from basisbench.leaderboard.samples import Key, Sample
 from basisbench.measures.metrics import Floats
 from basisbench.measures.statistic import board_statistics
-from basisbench.results.schema import Interval
 from basisbench.results.settings import (
     CONDITIONS,
     QUESTION,
@@ -33,31 +32,37 @@ from basisbench.values import Number
 
 
 @dataclass(frozen=True)
-class Average:
-    """An average of points [S] and of replicates [S, R]: the statistics of boards, each on its own scale."""
-
-    point: Floats
-    replicates: Floats
-
-
-@dataclass(frozen=True)
 class Cells:
-    """A row on one task: its samples by seed, the degenerate ones among them, and the average of the others."""
+    """A row on one task: its samples by seed, and the degenerate ones apart from the others."""
 
     task: str
     samples: tuple[Sample, ...]
     degenerate: tuple[Sample, ...]
-    average: Average | None
 
     @property
-    def pairs(self) -> tuple[tuple[int, str], ...]:
-        """What must be equal for two rows to be compared on the task: the seeds averaged and their pairs."""
-        return tuple((sample.cell.seed, sample.pairs) for sample in self.samples)
+    def family(self) -> str:
+        """The family of the task."""
+        return (*self.samples, *self.degenerate)[0].family
+
+    def among(self, keys: Collection[Key]) -> "Cells":
+        """Return it with those of its samples that are among `keys`."""
+        kept = tuple(sample for sample in self.samples if sample.key in keys)
+        return self if kept == self.samples else replace(self, samples=kept)
+
+    @cached_property
+    def average(self) -> Average:
+        """The average over its seeds, of which there must be one."""
+        return over_seeds([sample.average for sample in self.samples])
+
+    @cached_property
+    def point(self) -> Floats:
+        """The same without replicates: statistics of boards on their own scales, [S]."""
+        return average_points(np.array([sample.point for sample in self.samples]))
 
     @cached_property
     def measures(self) -> Measures | None:
         """Return its numbers, None if there are none."""
-        if not self.average:
+        if not self.samples:
             return None
         return _measures(self.average, seed_spread([self]), [sample.numbers for sample in self.samples])
 
@@ -88,19 +93,26 @@ class RowCells:
     control: bool
     cells: Mapping[str, Cells]
 
-    def measured(self, tasks: Sequence[str]) -> list[Cells]:
-        """Return its cells of those of `tasks` that it has."""
-        return [self.cells[task] for task in tasks if task in self.cells and self.cells[task].samples]
+    def keys(self, place: int) -> frozenset[Key]:
+        """Return of which cells it has the statistic of boards at `place`."""
+        every = (sample for cells in self.cells.values() for sample in cells.samples)
+        return frozenset(sample.key for sample in every if np.isfinite(sample.point[place]))
 
-    def average(self, tasks: Sequence[str]) -> Average:
-        """Return the average over `tasks`, all of which it has measured."""
-        return _average([cells.average for cells in self.measured(tasks) if cells.average])
+    def measured(self, keys: Collection[Key]) -> list[Cells]:
+        """Return its cells that are among `keys`, a task each, by task."""
+        found = [cells.among(keys) for _, cells in sorted(self.cells.items())]
+        return [cells for cells in found if cells.samples]
 
-    def overall(self, tasks: Sequence[str]) -> Measures:
-        """Return the numbers over `tasks`, all of which it has measured."""
-        cells = self.measured(tasks)
-        numbers = [found.numbers for part in cells if (found := part.measures)]
-        return _measures(self.average(tasks), seed_spread(cells), numbers)
+    def point(self, keys: Collection[Key]) -> Floats:
+        """Return the average over its cells among `keys`, of which it must have one: [S]."""
+        cells = self.measured(keys)
+        return average_points(np.array([part.point for part in cells]), [part.family for part in cells])
+
+    def overall(self, keys: Collection[Key]) -> Measures:
+        """Return the numbers over its cells among `keys`, of which it must have one."""
+        cells = self.measured(keys)
+        average = over_tasks([part.average for part in cells], [part.family for part in cells])
+        return _measures(average, seed_spread(cells), [part.measures.numbers for part in cells if part.measures])
 
 
 def make_rows(samples: Sequence[Sample]) -> tuple[list[RowCells], str, list[str]]:
@@ -145,7 +157,8 @@ def seed_spread(cells: Sequence[Cells]) -> dict[str, Number]:
     seeds = [tuple(sample.cell.seed for sample in part.samples) for part in cells]
     if len(set(seeds)) != 1 or len(seeds[0]) < 2:
         return dict.fromkeys(names)
-    by_seed = _averaged([[sample.point for sample in part.samples] for part in cells], 2)
+    by_task = np.array([[sample.point for sample in part.samples] for part in cells])
+    by_seed = average_points(by_task, [part.family for part in cells])
     spreads = by_seed.std(axis=0, ddof=1).tolist()
     return {name: None if np.isnan(spread) else spread for name, spread in zip(names, spreads, strict=True)}
 
@@ -167,32 +180,14 @@ def _by_task(group: Sequence[Sample], notes: list[str]) -> dict[str, Cells]:
 def _cells(task: str, samples: Sequence[Sample]) -> Cells:
     good = tuple(sample for sample in samples if not sample.degenerate)
     bad = tuple(sample for sample in samples if sample.degenerate)
-    return Cells(task, good, bad, _average(good) if good else None)
-
-
-def _average(parts: Sequence[Sample | Average]) -> Average:
-    if len(parts) == 1:
-        return Average(parts[0].point, parts[0].replicates)
-    return Average(_averaged([part.point for part in parts], 1), _averaged([part.replicates for part in parts], 1))
-
-
-def _averaged(values: object, axis: int) -> Floats:
-    """Return the averages of values [K, ...] over their first axis, each statistic's its own; `axis` is theirs."""
-    stacked: Floats = np.asarray(values)
-    average: Floats = stacked.mean(axis=0)
-    for place, statistic in enumerate(board_statistics()):
-        if statistic.average != "mean":
-            np.moveaxis(average, axis - 1, 0)[place] = statistic.averaged(np.moveaxis(stacked, axis, 1)[:, place])
-    return average
+    return Cells(task, good, bad)
 
 
 def _measures(average: Average, spreads: dict[str, Number], parts: Sequence[Mapping[str, Number]]) -> Measures:
     """Return the numbers of an average; `parts` are those of columns in each of what was averaged."""
-    low, high = quantiles(average.replicates)
-    ends = zip(average.point.tolist(), low.tolist(), high.tolist(), strict=True)
     statistics = {
-        statistic.name: Interval.of(*of_one).mapped(statistic.unscaled)
-        for statistic, of_one in zip(board_statistics(), ends, strict=True)
+        statistic.name: average.interval(place).mapped(statistic.told)
+        for place, statistic in enumerate(board_statistics())
     }
     numbers = {
         column.name: column.measured.over([part[column.name] for part in parts])

@@ -1,27 +1,27 @@
 """A result's curve to a sample: its statistics of the board, their bootstrap replicates and the numbers of its columns.
 
-One set of resamples a task, the same for every row, so that rows can be compared pair by pair. Summaries in the files
-are not believed.
+A prompt has its resamples of its own (`measures.clusters`), so that rows can be compared pair by pair. Summaries in the
+files are not believed.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from basisbench.leaderboard.averages import Average
 from basisbench.leaderboard.columns import COLUMNS
+from basisbench.measures.clusters import Integers, effective_clusters
 from basisbench.measures.curve import Curve, has_effect, weigh
 from basisbench.measures.metrics import Floats, scoring_metric
 from basisbench.measures.statistic import SIZE, board_statistics
 from basisbench.results.schema import Cell, Result
 from basisbench.values import Number
 
-BLOCK = 2048
-"""Weightings computed at a time: more would fill the memory."""
-
-Weights = Callable[[str, int], Floats]
-"""Takes a task and its number of pairs, gives weights [1 + R, N]."""
+Weights = Callable[[bytes], Floats]
+"""Takes the numbers of pairs' prompts, as bytes, gives weights [1 + R, N]."""
+Key = tuple[str, int, str]
+"""What a cell shares with those that can be compared with it: its task, its seed and its pairs."""
 
 
 @dataclass(frozen=True)
@@ -29,32 +29,32 @@ class Sample:
     """One cell: its settings, its statistics and their replicates, and its numbers by column.
 
     `point` [S] and `replicates` [S, R] hold the statistics of boards, each on its own scale (`Statistic.scaled`), NaN
-    where one is not defined, and empty where `degenerate`. `pairs` says which pairs they were measured on, `control`
-    whether its basis or its method is a control.
+    where one is not defined, and empty where `degenerate`; `degrees` of freedom are one less than its effective
+    prompts. `pairs` says which pairs they were measured on, `control` whether its basis or its method is a control.
     """
 
     name: str
     cell: Cell
+    family: str
     model_hash: str
     pairs: str
     control: bool
     degenerate: bool
     point: Floats
     replicates: Floats
+    degrees: float
     numbers: dict[str, Number]
     machine: tuple[str, str, str]
 
+    @property
+    def key(self) -> Key:
+        """What is equal in cells that can be compared."""
+        return self.cell.task, self.cell.seed, self.pairs
 
-def draw_weights(task: str, n: int, n_resamples: int) -> Floats:
-    """Return the weights of a task's n pairs: 1/n for the point, then a resample's counts over n, [1 + R, n].
-
-    The seed is made of the task's name: one task's resamples are the same for every row and seed, another task's are
-    independent of them.
-    """
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(task.encode()).digest()[:8]))
-    point = np.full(n, 1 / n)
-    weights: Floats = np.concatenate([point[None], rng.multinomial(n, point, n_resamples) / n])
-    return weights
+    @property
+    def average(self) -> Average:
+        """The sample as the average of itself."""
+        return Average(self.point, self.replicates, np.full(len(self.point), self.degrees))
 
 
 def measure(result: Result, curve: Curve, weights: Weights) -> Sample:
@@ -64,7 +64,7 @@ def measure(result: Result, curve: Curve, weights: Weights) -> Sample:
     numbers: dict[str, Number] = {}
     degenerate = result.degenerate or not has_effect(curve, scoring_metric(result.cell.metric))
     if not degenerate:
-        found = statistics(curve, weights(result.cell.task, curve.n), result.cell.metric)
+        found = statistics(curve, weights(curve.cluster.tobytes()), result.cell.metric)
         point, replicates = found[:, 0], found[:, 1:]
         reached = int(np.searchsorted(np.log10(curve.size), point[names.index(SIZE)] - 1e-9))
         at = reached if reached < curve.size.size else None
@@ -72,24 +72,25 @@ def measure(result: Result, curve: Curve, weights: Weights) -> Sample:
     return Sample(
         name=result.name,
         cell=result.cell,
+        family=result.family,
         model_hash=result.environment.model_hash,
         pairs=f"{result.data.hash} {curve.n}",
         control=bool(result.controls),
         degenerate=degenerate,
         point=point,
         replicates=replicates,
+        degrees=effective_clusters(curve.cluster) - 1,
         numbers=numbers,
         machine=result.environment.machine,
     )
 
 
 def statistics(curve: Curve, weights: Floats, metric_name: str) -> Floats:
-    """Return the statistics of boards under weights [R, N], each on its own scale, as [S, R]."""
-    metric, wanted = scoring_metric(metric_name), board_statistics()
-    found = np.empty((len(wanted), len(weights)))
-    for first in range(0, len(weights), BLOCK):
-        block = slice(first, first + BLOCK)
-        weighed = weigh(curve, weights[block], metric)
-        for row, statistic in zip(found, wanted, strict=True):
-            row[block] = statistic.scaled(statistic.compute(weighed))
-    return found
+    """Return the statistics of boards under weights [1 + R, N], each on its own scale, as [S, 1 + R]."""
+    weighed = weigh(curve, weights, scoring_metric(metric_name))
+    return np.array([statistic.scaled(statistic.compute(weighed)) for statistic in board_statistics()])
+
+
+def clusters_in(numbers: bytes) -> Integers:
+    """Return the numbers of prompts that `Weights` takes."""
+    return np.frombuffer(numbers, dtype=np.int64)

@@ -1,13 +1,15 @@
 """The board in words and rounded numbers: the cells of every table that people read."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from basisbench.leaderboard.board import Leaderboard, TaskEntry
 from basisbench.leaderboard.column import Column, Where, written
-from basisbench.leaderboard.columns import COLUMNS, NAMES, columns_of, setting_names, statistic_text
+from basisbench.leaderboard.columns import COLUMNS, NAMES, columns_of, one_p, setting_names, statistic_text
 from basisbench.measures.forms import ABSENT
 from basisbench.measures.statistic import SIZE, STATISTICS, board_statistics
+from basisbench.values import Number
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,11 @@ def caption(board: Leaderboard) -> list[str]:
     """Return what all rows share, how the numbers were made, and the board's notes: a line each."""
     lines = [
         board.settings,
-        f"{board.n_results} results on {len(board.tasks)} tasks. Intervals: 95 %, from {board.n_resamples} resamples "
-        f"of the evaluation pairs. Means over tasks ({_averages()}). Differences are paired; p from sign flips "
-        "across tasks, after Holm.",
+        f"{board.n_results} results on {len(board.tasks)} tasks of {len(set(board.families))} families "
+        f"({_families(board)}). Intervals speak of these tasks: 95 %, from {board.n_resamples} resamples of the clean "
+        f"prompts, each with all its pairs. Over tasks: {_averages()}, families weighing alike. Differences are "
+        f"paired; p from sign flips across families{'' if one_p(board) else ', after Holm'}.",
+        *_few_prompts(board),
         *board.notes,
     ]
     if board.problems:
@@ -88,11 +92,26 @@ def caption(board: Leaderboard) -> list[str]:
 
 
 def _averages() -> str:
-    """Return, of which statistics the average over tasks is no plain mean."""
-    others = [one.name for one in board_statistics() if one.logarithmic and one.name != SIZE]
+    """Return what averages over tasks are."""
+    geometric = [one.name for one in board_statistics() if one.average == "mean" and one.logarithmic]
     medians = [one.name for one in board_statistics() if one.average == "median"]
-    words = f"of {', '.join(['nodes', *others])}: geometric"
-    return f"{words}; of {', '.join(medians)}: medians" if medians else words
+    words = (("geometric means", geometric), ("medians", medians))
+    return "; ".join(["means", *(f"{kind} of {', '.join(names)}" for kind, names in words if names)])
+
+
+def _families(board: Leaderboard) -> str:
+    counts = Counter(board.families)
+    return ", ".join(f"{name} {count}" if count > 1 else name for name, count in counts.items())
+
+
+def _few_prompts(board: Leaderboard) -> list[str]:
+    """Return a line on the tasks whose pairs share clean prompts; no line without one."""
+    fewest: dict[str, tuple[Number, Number]] = {}
+    for task, numbers in ((e.task, e.measures.numbers) for row in board.rows for e in row.entries if e.measures):
+        found = numbers.get("prompts"), numbers.get("pairs")
+        fewest[task] = min(fewest.get(task, found), found, key=lambda both: both[0] or 0)
+    few = [f"{task} {prompts} of {pairs}" for task, (prompts, pairs) in sorted(fewest.items()) if prompts != pairs]
+    return [f"Distinct clean prompts of pairs: {', '.join(few)}; else each pair has its own."] if few else []
 
 
 def _by_task(board: Leaderboard, title: str, text: Callable[[TaskEntry], str]) -> Grid:

@@ -7,11 +7,9 @@ over N give one bootstrap replicate. So numerators and denominators are always r
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from basisbench.measures.clusters import Integers
 from basisbench.measures.metrics import LOGIT_DIFFERENCE, Floats, Metric, Outcome
-
-Integers = NDArray[np.int64]
 
 SMALLEST_EFFECT = 1e-6  # of the largest logit: about ten times the rounding error of float32
 
@@ -23,14 +21,16 @@ class Curve:
     `size` counts kept nodes, error nodes included: int64 [P], strictly increasing, from 1 to total_nodes - 1
     (nothing and everything are known without measuring). `distinct_units` counts distinct (layer, unit) and
     `error_nodes` the error nodes among them, int64 [P]. `total_nodes` is all the nodes that the basis has
-    here, error nodes included. `full` [N] is the plain model, `empty` [N] has everything ablated, `circuit`
-    [P, N] keeps only the circuit and `complement` [P, N] ablates only the circuit. Raises ValueError if not.
+    here, error nodes included. `cluster` numbers each pair's clean prompt, int64 [N]: pairs of one are resampled
+    together. `full` [N] is the plain model, `empty` [N] has everything ablated, `circuit` [P, N] keeps only the circuit
+    and `complement` [P, N] ablates only the circuit. Raises ValueError if not.
     """
 
     size: Integers
     distinct_units: Integers
     error_nodes: Integers
     total_nodes: int
+    cluster: Integers
     full: Outcome
     empty: Outcome
     circuit: Outcome
@@ -46,6 +46,8 @@ class Curve:
         n = self.full.answer.shape
         if len(n) != 1 or not n[0] or self.empty.answer.shape != n:
             raise ValueError("full and empty need one shape, [N], with N of 1 or more")
+        if self.cluster.shape != n:
+            raise ValueError("cluster needs the shape of full, [N]")
         if not self.circuit.answer.shape == self.complement.answer.shape == (self.size.size, *n):
             raise ValueError("circuit and complement need the shape [P, N]")
 
@@ -59,6 +61,7 @@ class Curve:
 class WeighedCurve:
     """A curve under R weightings of its N pairs, `weights` [R, N] whose rows sum to 1: what statistics are made of.
 
+    The first of them is the point, others are its resamples (see `clusters.draw_weights`).
     `effect` [R] is F(full) - F(empty), F a weighted mean of the metric that `weigh` was given. `faithfulness` [P, R] =
     (F(circuit) - F(empty)) / effect and `completeness` [P, R] = (F(complement) - F(empty)) / effect are ratios of
     means, after Marks et al. 2024, arXiv 2403.19647, section 4; NaN where the effect is too small to divide by.

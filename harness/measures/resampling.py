@@ -1,29 +1,31 @@
 """Resampling of pairs: values with their intervals, from one bootstrap over evaluation pairs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from basisbench.measures.clusters import Integers, apart, draw_weights, effective_clusters
+from basisbench.measures.intervals import interval
 from basisbench.measures.metrics import Floats
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its 95 % percentile interval; NaN where it is not defined."""
+    """A value and its 95 % interval; NaN where it is not defined."""
 
     value: float
     low: float
     high: float
 
+    def within(self, least: float, most: float) -> "Estimate":
+        """Return it with what lies beyond `least` or `most` moved there."""
+        return Estimate(*(float(np.clip(part, least, most)) for part in (self.value, self.low, self.high)))
+
 
 @dataclass(frozen=True)
 class Band:
-    """Values and their pointwise 95 % percentile intervals: arrays of one shape, [P] along a curve."""
+    """Values and their pointwise 95 % intervals: arrays of one shape, [P] along a curve."""
 
     value: Floats
     low: Floats
@@ -35,47 +37,25 @@ class Band:
 
 
 def resampled(
-    compute: Callable[[Floats], Mapping[str, Floats]], n: int, seed: int = 0, n_resamples: int = 2000
+    compute: Callable[[Floats], Mapping[str, Floats]],
+    pairs: int | Integers,
+    seed: int = 0,
+    n_resamples: int = 2000,
+    centred: Collection[str] = (),
 ) -> dict[str, Band]:
     """Return a band for each array that `compute` makes of weights over n pairs.
 
-    `compute` takes weights [R, n] whose rows sum to 1 and returns arrays [..., R]; it is called once for the
-    point (R = 1) and once for all resamples. The same n, seed and n_resamples give the same resamples.
-    Percentile intervals (Efron and Tibshirani 1993, chapter 13); with n = 1 they equal the points.
+    `pairs` are the numbers of their clusters [n], or how many there are where each is its own: then `seed` says which
+    resamples. `compute` takes weights [1 + R, n], those of the point first, and returns arrays [..., 1 + R]; those
+    that are `centred` have corrected points (see `intervals`). With one cluster there is no interval: its ends are NaN.
     """
-    from scipy import stats  # takes longer to import than all else that reads results
-
-    point = {name: values[..., 0] for name, values in compute(np.full((1, n), 1 / n)).items()}
-    if n == 1:
-        return {name: Band(value, value, value) for name, value in point.items()}
-
-    def statistic(indices: NDArray[np.int64], axis: int) -> Floats:
-        arrays = compute(_weights(indices))
-        rows: Floats = np.concatenate([array.reshape(-1, len(indices)) for array in arrays.values()])
-        rows[np.isnan(rows)] = 0  # scipy warns of NaN; what has no point gets no interval below
-        return rows
-
-    interval = stats.bootstrap(
-        (np.arange(n),),
-        statistic,
-        n_resamples=n_resamples,
-        vectorized=True,
-        axis=-1,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=seed,
-    ).confidence_interval
-    ends = np.cumsum([value.size for value in point.values()])[:-1]
-    lows, highs = np.split(interval.low, ends), np.split(interval.high, ends)
-    return {
-        name: Band(value, *(np.where(np.isnan(value), np.nan, end.reshape(value.shape)) for end in (low, high)))
-        for (name, value), low, high in zip(point.items(), lows, highs, strict=True)
-    }
-
-
-def _weights(indices: NDArray[Any]) -> Floats:
-    """Return how often each row of indices [R, N] names each of the N pairs, over N: [R, N]."""
-    rows, n = indices.shape
-    counts = np.bincount((np.arange(rows)[:, None] * n + indices).ravel(), minlength=rows * n)
-    weights: Floats = counts.reshape(rows, n) / n
-    return weights
+    cluster = apart(pairs, seed) if isinstance(pairs, int) else pairs
+    degrees = effective_clusters(cluster) - 1
+    bands: dict[str, Band] = {}
+    for name, values in compute(draw_weights(cluster, n_resamples)).items():
+        point, replicates = values[..., 0], values[..., 1:]
+        replicates = np.where(np.isnan(replicates), 0, replicates)  # what has no point gets no interval below
+        low, high = interval(point, replicates, degrees, centred=name in centred)
+        nothing = np.where(np.isnan(point), np.nan, 0.0)
+        bands[name] = Band(point, low + nothing, high + nothing)
+    return bands

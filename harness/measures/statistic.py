@@ -3,12 +3,14 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 import numpy as np
 
 from basisbench.errors import unknown_name
 from basisbench.measures.curve import WeighedCurve
+from basisbench.measures.families import weighted_median
 from basisbench.measures.forms import SHARE, Form, Spread
 from basisbench.measures.metrics import Floats
 from basisbench.registry import Records, found_in
@@ -24,24 +26,29 @@ SIZE = "nodes@0.8"
 class Statistic:
     """One number a curve.
 
-    `compute` gives it under R weightings of the curve's pairs, [R], NaN where it is not defined. `title` and `about`
-    say what it is, in a few words and in a sentence; `axis` labels an axis of it, and on `scale` "log" its differences
-    are ratios. `average` is taken on that scale, over seeds and tasks: the mean of a "log" one is a geometric mean.
-    `form` writes its numbers, `threshold` is the faithfulness that it waits for, if it does. On the `board` it is a
-    column and rows can be ordered by it; with a `panel` it stands in the figure of sizes. `tolerance` is how far it
-    may move when a cell is made again, over how far faithfulness may: None for one that jumps, which is not judged.
+    `compute` gives it under R weightings of the curve's pairs, [R], NaN where it is not defined; it is `centred` if
+    it corrects distances (see `intervals`). `title` and `about` say what it is, in a few words and in a sentence;
+    `axis` labels an axis of it, and on `scale` "log" its differences are ratios. `average` is taken on that scale, over
+    seeds and tasks: the mean of a "log" one is a geometric mean. It lies within `limits`, where its estimates are told
+    to lie. `form` writes its numbers, `threshold` is the faithfulness that it waits for, if it does, and `counts` what
+    it then counts. On the `board` it is a column and rows can be ordered by it; with a `panel` it stands in the figure
+    of sizes. `tolerance` is how far it may move when a cell is made again, over how far faithfulness may: None for one
+    that jumps, which is not judged.
     """
 
     name: str
     title: str
     about: str
     compute: Callable[[WeighedCurve], Floats]
+    centred: bool = False
     better: Literal["higher", "lower"] = "higher"
     axis: str = ""
     scale: Literal["linear", "log"] = "linear"
     average: Literal["mean", "median"] = "mean"
+    limits: tuple[float, float] = (-inf, inf)
     form: Form = SHARE
     threshold: float | None = None
+    counts: str = ""
     board: bool = False
     panel: bool = False
     tolerance: float | None = None
@@ -76,9 +83,17 @@ class Statistic:
             return value
         return power_of_ten(value)
 
-    def averaged(self, scaled: Floats) -> Floats:
-        """Return the average of scaled values [K, ...] over their first axis."""
-        average: Floats = (np.median if self.average == "median" else np.mean)(scaled, axis=0)
+    def told(self, value: Number) -> Number:
+        """Return what is said of an estimate on its own scale: unscaled, and no more or less than can be."""
+        unscaled = self.unscaled(value)
+        return None if unscaled is None else min(max(unscaled, self.limits[0]), self.limits[1])
+
+    def averaged(self, scaled: Floats, weights: Floats | None = None) -> Floats:
+        """Return the average of scaled values [K, ...] over their first axis, each counting its weight [K], or 1."""
+        weights = np.ones(len(scaled)) if weights is None else weights
+        if self.average == "median":
+            return weighted_median(scaled, weights)
+        average: Floats = np.tensordot(weights / weights.sum(), scaled, axes=1)
         return average
 
     def text(self, interval: Spread, whole: Number = None) -> str:

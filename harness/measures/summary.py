@@ -23,8 +23,8 @@ class CurveStatistics:
 
     `reported` is by metric. `degenerate` is true where F(full) - F(empty) cannot carry a ratio: at most 1e-6 of the
     largest logit in `full` and `empty`, or with an interval that contains 0. In the first case every ratio is NaN; in
-    the second they are computed and not to be trusted. With N = 1 there is nothing to resample, so intervals equal the
-    points.
+    the second they are computed and not to be trusted. With one clean prompt there is nothing to resample, and there
+    are no intervals: their ends are NaN.
     """
 
     faithfulness: Band
@@ -36,17 +36,18 @@ class CurveStatistics:
     degenerate: bool
 
 
-def summarise(
-    curve: Curve, seed: int = 0, n_resamples: int = 2000, metric: Metric = LOGIT_DIFFERENCE
-) -> CurveStatistics:
-    """Return the statistics of `curve` with 95 % percentile bootstrap intervals over its evaluation pairs."""
-    bands = resampled(lambda weights: statistics_of(curve, weights, metric), curve.n, seed, n_resamples)
+def summarise(curve: Curve, n_resamples: int = 2000, metric: Metric = LOGIT_DIFFERENCE) -> CurveStatistics:
+    """Return the statistics of `curve` with 95 % bootstrap intervals over its evaluation pairs, clustered by prompt."""
+    centred = {statistic.name for statistic in STATISTICS if statistic.centred}
+    bands = resampled(
+        lambda weights: statistics_of(curve, weights, metric), curve.cluster, n_resamples=n_resamples, centred=centred
+    )
     effect = bands["effect"].estimate()
     return CurveStatistics(
         faithfulness=bands["faithfulness"],
         completeness=bands["completeness"],
         reported={m.name: Reported(bands[m.name], bands[f"{m.name}_complement"]) for m in reported_metrics()},
-        summary={name: bands[name].estimate() for name in STATISTICS.names},
+        summary={one.name: bands[one.name].estimate().within(*one.limits) for one in STATISTICS},
         f_full=bands["f_full"].estimate(),
         f_empty=bands["f_empty"].estimate(),
         degenerate=abs(effect.value) <= smallest_effect(curve) or effect.low <= 0 <= effect.high,

@@ -15,10 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from basisbench.errors import UserError
+from basisbench.measures.clusters import Integers, cluster_number
 from basisbench.measures.metrics import LOG_PROBABILITY, LOGIT_DIFFERENCE, Metric
 from basisbench.models.adapter import Model
 from basisbench.prompts.tokens import PromptTokens, Scored, Slots, TokenisedPair, tokenise
@@ -89,7 +91,8 @@ class PromptSet:
     Shapes: `clean`, `corrupt`, `slot` [U, S] (right-padded; slot -1 at padding), `last` [U] index of the last
     token. `pair_prompt` [N] is a pair's prompt up to the first token in which answer and foil differ, `first_answer`
     [N, A] its answers' tokens there, `candidates` [N, C] the others that could be asked for (C = 0: any token); both
-    are padded by repetition. With `whole`, terms are log-probabilities and not logits.
+    are padded by repetition. `cluster` [N] numbers a pair's own clean prompt, alike in all prompt sets. With `whole`,
+    terms are log-probabilities and not logits.
     """
 
     clean: Tensor
@@ -97,6 +100,7 @@ class PromptSet:
     slot: Tensor
     last: Tensor
     pair_prompt: Tensor
+    cluster: Integers
     answer: Continuation
     foil: Continuation
     first_answer: Tensor
@@ -169,6 +173,7 @@ class PromptSet:
             slot=self.slot[begin:end],
             last=self.last[begin:end],
             pair_prompt=self.pair_prompt[pairs] - begin,
+            cluster=self.cluster[pairs.cpu().numpy()],
             answer=answer,
             foil=foil,
             first_answer=self.first_answer[pairs],
@@ -242,6 +247,7 @@ def encode(
         slot=table(([names[_slot_name(key)] for key in prompt.slots] for prompt in prompts), -1, width),
         last=torch.tensor([len(prompt.clean) - 1 for prompt in prompts], device=model.device),
         pair_prompt=torch.tensor([number[pair.prompt] for pair in pairs], device=model.device),
+        cluster=np.array([cluster_number(pair.own_clean) for pair in pairs], dtype=np.int64),
         answer=side("answer"),
         foil=side("foil"),
         first_answer=table(pair.first_answer for pair in pairs),

@@ -69,6 +69,11 @@ class TokenisedPair:
     candidates: Tokens
     n_shared: int
 
+    @property
+    def own_clean(self) -> Tokens:
+        """The pair's own clean prompt, without what is scored after it."""
+        return self.prompt.clean[: len(self.prompt.clean) - self.n_shared]
+
 
 def tokenise(
     pair: Pair, tokenizer: TextTokenizer, answers: Answers = "first", chat: bool = False, context: int | None = None

@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from basisbench.cache import write_atomically
 from basisbench.errors import UserError, first_fault, printable
+from basisbench.measures.clusters import apart
 from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, Outcome
 from basisbench.measures.resampling import Band
@@ -110,6 +111,7 @@ class CircuitArrays(RankingArrays):
 
 OUTCOMES = ("full", "empty", "circuit", "complement")
 COUNTS = ("size", "distinct_units", "error_nodes")
+CLUSTER = "cluster"
 # What outcomes are rounded to where a grid asks for it, in nats: F(full) moves by as much at most, which counts as the
 # same (`basisbench.submissions.validate`).
 UNIT = 2.0**-10
@@ -125,7 +127,7 @@ NARROWER: dict[type[np.generic], tuple[type[np.generic], ...]] = {
 OUTCOME_ARRAYS = {group: [f"{group}.{part.name}" for part in dataclasses.fields(Outcome)] for group in OUTCOMES}
 RANKING_ARRAYS = [f"ranking.{part.name}" for part in dataclasses.fields(RankingArrays)]
 ARRAY_TYPES: dict[str, type[np.generic]] = {
-    **dict.fromkeys(COUNTS, np.int64),
+    **dict.fromkeys((*COUNTS, CLUSTER), np.int64),
     **{name: np.float64 for names in OUTCOME_ARRAYS.values() for name in names},
     **dict.fromkeys(RANKING_ARRAYS, np.int32),
     "ranking.score": np.float32,
@@ -151,7 +153,7 @@ def describe_environment(device: str, dtype: str, threads: int, model_hash: str,
 
 def pack_arrays(curve: Curve, ranking: RankingArrays) -> bytes:
     """Return the bytes of the arrays file: safetensors, named as in `ARRAY_TYPES`, in the narrowest types."""
-    arrays = {name: getattr(curve, name) for name in COUNTS}
+    arrays = {name: getattr(curve, name) for name in (*COUNTS, CLUSTER)}
     for group in OUTCOMES:
         arrays |= {f"{group}.{part}": array for part, array in vars(getattr(curve, group)).items()}
     arrays |= {f"ranking.{name}": array for name, array in vars(ranking).items()}
@@ -180,6 +182,7 @@ def make_result(
         for name, found in statistics.reported.items()
     }
     return Result(
+        resampled="prompts",
         cell=cell,
         controls=list(controls),
         curve=CurveRecord(
@@ -246,6 +249,8 @@ def read_arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
         raise UserError(f"{beside} is not the file that {path.name} was written with: field arrays_sha256 differs")
     try:
         arrays = safetensors.numpy.load(packed)
+        if result.resampled == "pairs":  # before prompts were numbered: each pair is taken for one of its own
+            arrays[CLUSTER] = apart(arrays["full.answer"].size, result.data.hash)
         types = ARRAY_TYPES | (CIRCUIT_ARRAYS if CIRCUIT_ARRAYS.keys() & arrays.keys() else {})
         for name, wanted in types.items():
             if name not in arrays or arrays[name].dtype.type not in NARROWER[wanted]:
@@ -255,7 +260,8 @@ def read_arrays(path: Path, result: Result) -> tuple[Curve, RankingArrays]:
             Outcome(*[arrays[name] for name in names]) for names in OUTCOME_ARRAYS.values()
         )
         size, distinct_units, error_nodes = (arrays[name] for name in COUNTS)
-        curve = Curve(size, distinct_units, error_nodes, result.total_nodes, full, empty, circuit, complement)
+        counts = size, distinct_units, error_nodes, result.total_nodes
+        curve = Curve(*counts, arrays[CLUSTER], full, empty, circuit, complement)
         kind = CircuitArrays if "ranking.kept" in arrays else RankingArrays
         return curve, kind(**{part.name: arrays[f"ranking.{part.name}"] for part in dataclasses.fields(kind)})
     except (safetensors.SafetensorError, KeyError, ValueError, UserError) as error:

@@ -173,8 +173,12 @@ class PairCounts(_Record):
 
 
 class Data(_Record):
-    """The pairs of a cell, the hash of the usable ones, and the names of the positions that its ranking numbers."""
+    """The pairs of a cell, the hash of the usable ones, and the names of the positions that its ranking numbers.
 
+    `family` is what the task calls its own kind; tasks of one family are one piece of evidence.
+    """
+
+    family: Line = ""
     discovery: PairCounts
     evaluation: PairCounts
     hash: Line
@@ -215,11 +219,13 @@ def _controls_by_name(read: dict[str, Any]) -> list[Control]:
 class Result(_Record):
     """The JSON document; `summary` holds the statistics of the curve by name. One of version 2 is read as well.
 
-    `controls` says which of its basis and its method is a control, as these say of themselves; `notes` what is to be
-    known of the basis' weights: that they are of another model, say.
+    `resampled` says what intervals are made of: all pairs of a clean prompt together, or, until there was a number of
+    each pair's prompt, pairs one by one. `controls` says which of its basis and its method is a control, as these say
+    of themselves; `notes` what is to be known of the basis' weights: that they are of another model, say.
     """
 
     schema_version: Literal[3] = 3
+    resampled: Literal["pairs", "prompts"] = "pairs"
     cell: Cell
     controls: list[Control] = Field(default_factory=_controls_by_name, max_length=2)
     curve: CurveRecord
@@ -238,6 +244,11 @@ class Result(_Record):
     @classmethod
     def _of_today(cls, document: object) -> object:
         return upgraded(document)
+
+    @property
+    def family(self) -> str:
+        """The family of the task; of a document that does not say it, what the task's name begins with."""
+        return self.data.family or self.cell.task.partition("/")[0]
 
     def statistic(self, name: str) -> Interval:
         """Return the statistic `name`, undefined where the document was made before there was one."""

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from basisbench.bases.basis import Basis
 from basisbench.errors import UserError
+from basisbench.measures.intervals import CONFIDENCE
 from basisbench.measures.metrics import Floats
-from basisbench.measures.resampling import CONFIDENCE, Band
+from basisbench.measures.resampling import Band
 from basisbench.models.adapter import Model
 from basisbench.progress import Progress, silent
 from basisbench.prompts.prompt_set import PromptSet

@@ -153,9 +153,10 @@ def _notes(recorded: Result, again: Result) -> Iterator[str]:
         yield "the record is flagged degenerate: its ratios have next to nothing to divide by"
     if before.model_hash != after.model_hash:
         yield f"the model is another: {before.model_hash[:16]} is recorded, here {after.model_hash[:16]}"
-    # results made before positions were named name none
-    named = again.data.slot_names if recorded.data.slot_names else []
-    if recorded.data != again.data.model_copy(update={"slot_names": named}):
+    # results made before positions and families were named name none
+    names = ("slot_names", "family")
+    unnamed = {name: getattr(recorded.data, name) for name in names if not getattr(recorded.data, name)}
+    if recorded.data != again.data.model_copy(update=unnamed):
         yield f"the pairs are others: {_pairs(recorded)} recorded, here {_pairs(again)}"
     for name, theirs, ours in _both(recorded.cell.model_dump(), again.cell.model_dump()):
         yield f"cell {name}: {theirs} is recorded, here {ours}"

@@ -48,6 +48,11 @@ class FolderTask:
         return self.path.resolve().name
 
     @property
+    def family(self) -> str:
+        """The folder's name: each is one of its own."""
+        return self.name
+
+    @property
     def description(self) -> str:
         """One line with the source."""
         return f"prompt pairs from the folder {self.name}"

@@ -139,6 +139,7 @@ class TaskMapping(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", max_length=100)]
+    family: Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$", max_length=100)] | None = None
     description: Annotated[Line, Field(min_length=1)]
     source: Annotated[Line, Field(min_length=1)]
     config: Line | None = None
@@ -172,6 +173,11 @@ class MappedTask:
     def name(self) -> str:
         """Name in results, as the file says."""
         return self.mapping.name
+
+    @property
+    def family(self) -> str:
+        """As the file says, or what its name begins with."""
+        return self.mapping.family or self.name.partition("/")[0]
 
     @property
     def description(self) -> str:

@@ -23,6 +23,10 @@ class Task(Protocol):
         """Name in results, e.g. ``sva/nounpp``."""
 
     @property
+    def family(self) -> str:
+        """What kind of task it is, in one word, e.g. ``sva``: tasks of one family are one piece of evidence."""
+
+    @property
     def description(self) -> str:
         """One line: what the task tests, with its source."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from basisbench.leaderboard.inference import holm
+from basisbench.measures.families import holm
 from basisbench.measures.metrics import Floats
 from basisbench.measures.resampling import Estimate, resampled
 

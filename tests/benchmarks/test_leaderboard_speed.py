@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from basisbench.leaderboard import build_leaderboard
+from basisbench.measures.clusters import apart
 from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, Outcome
 from basisbench.measures.summary import summarise
@@ -37,7 +38,17 @@ def random_curve(rng: np.random.Generator, quality: float) -> Curve:
 
     rise = 3 * np.clip(quality * np.log10(size) / 4, 0, 1)
     none = np.array(0.0)
-    return Curve(size, size, size // 10, 100_000, outcome(none + 3), outcome(none), outcome(rise), outcome(3 - rise))
+    return Curve(
+        size,
+        size,
+        size // 10,
+        100_000,
+        apart(PAIRS),
+        outcome(none + 3),
+        outcome(none),
+        outcome(rise),
+        outcome(3 - rise),
+    )
 
 
 @pytest.fixture(scope="module")

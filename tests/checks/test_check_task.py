@@ -75,6 +75,7 @@ class Fake:
 
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
     name: str = "fake"
+    family: str = "fake"
     description: str = "a task of made-up words"
 
     @property
@@ -259,6 +260,7 @@ def with_row(split: str, **changes: Any) -> Rows:
     [
         (Fake, "the task is the class Fake: valid: register an instance of it"),
         (Fake(sound(), description="two\nlines"), "description must be one line of text"),
+        (Fake(sound(), family="made up"), "family must be one word"),
         (Fake(without("evaluation")), "splits lack evaluation"),
         (Fake(sound() | {"held-out": []}), "unknown split 'held-out': did you mean 'heldout'?"),
         (Fake(sound() | {"heldout": []}), "heldout: pairs gives 0 pairs where 40 are asked for"),

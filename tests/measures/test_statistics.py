@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from basisbench.errors import UserError
+from basisbench.measures.clusters import apart
 from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import METRICS, Outcome
 from basisbench.measures.resampling import resampled
@@ -44,6 +45,7 @@ def curve(
         counts,
         np.zeros_like(counts),
         total,
+        apart(len(full)),
         outcome(full),
         outcome(empty),
         outcome(np.broadcast_to(empty + f * (full - empty), shape)),

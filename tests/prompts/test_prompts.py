@@ -18,7 +18,7 @@ from toys.models import altered, pair_rows, prompt_set
 class ListTask:
     """A task over given pairs."""
 
-    name = "listed"
+    name = family = "listed"
     description = "pairs"
     splits: tuple[Split, ...] = ("discovery",)
 

@@ -33,7 +33,7 @@ WHOLE = Scoring(answers="whole")
 class ListTask:
     """A task over given pairs."""
 
-    name = "listed"
+    name = family = "listed"
     description = "pairs"
     splits: tuple[Split, ...] = ("discovery",)
 

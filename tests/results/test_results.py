@@ -13,6 +13,7 @@ import pytest
 import safetensors.numpy
 
 from basisbench.errors import UserError
+from basisbench.measures.clusters import apart
 from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Outcome
 from basisbench.measures.summary import summarise
@@ -58,6 +59,7 @@ def toy_curve(effect: float = 2.0) -> Curve:
         size,
         np.array([0, 2]),
         100,
+        apart(4),
         outcome(4, shift=effect),
         outcome(4),
         outcome(2, 4, shift=1),

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from basisbench.measures.curve import Curve
+from basisbench.measures.intervals import corrected_distance
 from basisbench.measures.metrics import Floats
 from basisbench.measures.statistic import Statistic
 
@@ -15,21 +16,21 @@ MAX_SIZE = 10_000  # right end of the axis, log10 k in [0, 4]
 def log_area(curve: Curve, values: Floats, ideal: Literal[0, 1]) -> Floats:
     """Return the mean over log10 k in [0, 4] of 1 - min(1, |value - ideal|) for a curve's values [P, R], as [R].
 
-    Trapezoid between the measured sizes, on log k. The curve is `ideal` from total_nodes on, a straight line
-    in log k up to there from the last measured size, and cut at k = 10,000. Where the smallest measured size
-    is above 1, the curve starts at k = 1 as if nothing were kept, at 1 - ideal: what was not measured is not counted.
+    Distances are corrected for their noise, where there are resamples to tell it (`corrected_distance`). Trapezoid
+    between the measured sizes, on log k. The curve is `ideal` from total_nodes on, a straight line in log k up to there
+    from the last measured size, and cut at k = 10,000. Where the smallest measured size is above 1, the curve starts at
+    k = 1 as if nothing were kept, at 1 - ideal: what was not measured is not counted.
     """
     unmeasured = int(curve.size[0] > 1)
     shares, cut = _log_shares((*[1] * unmeasured, *curve.size.tolist(), curve.total_nodes))
-    loss = values[: len(shares) - unmeasured] - ideal
-    np.minimum(1, np.abs(loss, out=loss), out=loss)
+    loss = corrected_distance(values[: len(shares) - unmeasured] - ideal)
     # einsum starts no threads, which would cost more than they bring; all is lost at 1 - ideal, nothing at ideal
     lost: Floats = np.einsum("p,pr->r", shares[unmeasured:][: len(loss)], loss) + unmeasured * shares[0]
     if cut is not None:
         share, part = cut
         rows: list[Any] = [*[1 - ideal] * unmeasured, *values, ideal]
         at_cut = (1 - part) * rows[len(shares) - 1] + part * rows[len(shares)]
-        lost += share * np.minimum(1, np.abs(at_cut - ideal))
+        lost += share * corrected_distance(at_cut - ideal)
     return 1 - lost
 
 
@@ -57,6 +58,8 @@ AUC_F = Statistic(
     about=f"Mean over log size, from 1 to {MAX_SIZE:,}, of max(0, 1 \u2212 |1 \u2212 f|), f the faithfulness. "
     "Higher is sparser.",
     compute=lambda weighed: log_area(weighed.curve, weighed.faithfulness, ideal=1),
+    centred=True,
+    limits=(0.0, 1.0),
     axis="auc_f",
     board=True,
     tolerance=0.5,
@@ -67,6 +70,8 @@ AUC_C = Statistic(
     about=f"Mean over log size, from 1 to {MAX_SIZE:,}, of 1 \u2212 min(1, |c|), c the completeness. "
     "Higher is sparser.",
     compute=lambda weighed: log_area(weighed.curve, weighed.completeness, ideal=0),
+    centred=True,
+    limits=(0.0, 1.0),
     axis="auc_c",
     board=True,
     tolerance=0.5,

@@ -32,7 +32,9 @@ def nodes_at_threshold(threshold: float, board: bool = False) -> Statistic:
         axis="nodes kept",
         scale="log",
         form=COUNT,
+        average="median",
         threshold=threshold,
+        counts="nodes",
         board=board,
         panel=True,
     )

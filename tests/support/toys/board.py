@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from basisbench.leaderboard import Leaderboard, build_leaderboard
+from basisbench.measures.clusters import apart
 from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, Outcome
 from basisbench.measures.summary import summarise
@@ -39,7 +40,9 @@ def toy_curve(quality: float, effect: float = 3.0, task: str = "", noise: float 
 
     rise = effect * np.clip(quality * np.arange(1, 5), 0, 1)
     ends = outcome(np.array(effect)), outcome(np.array(0.0))
-    return Curve(size, size - size // 10, size // 10, total, *ends, outcome(rise), outcome(effect - rise))
+    return Curve(
+        size, size - size // 10, size // 10, total, apart(PAIRS, task), *ends, outcome(rise), outcome(effect - rise)
+    )
 
 
 def write_cell(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from basisbench.measures.clusters import apart
 from basisbench.measures.curve import Curve
 from basisbench.measures.metrics import Floats, Outcome
 from basisbench.measures.summary import summarise
@@ -77,6 +78,7 @@ def _curve(halfway: float, effect: float, seed: int) -> Curve:
         np.ceil(size * 0.8).astype(np.int64),
         size // 10,
         TOTAL,
+        apart(PAIRS, seed),
         outcome(1.0),
         outcome(0.0),
         outcome(kept),
