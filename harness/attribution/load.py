@@ -1,5 +1,6 @@
 """From a name to a method: registered, or out of a file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from basisbench.attribution.methods import METHODS, Method
@@ -29,9 +30,24 @@ def load_method(name: str) -> Method:
     return method
 
 
+def recorded_as(name: str) -> tuple[str, Mapping[str, str]]:
+    """What results call the method of this name, and the hashes that they record; the code of a file is not run.
+
+    So hashes that only this code knows are left out. Raises UserError as `load_method`.
+    """
+    if file := method_file(name):
+        return file[1], _identity(file[0])
+    method = load_method(name)
+    return method.name, method.identity
+
+
+def _identity(path: Path) -> dict[str, str]:
+    return {"method_sha256": file_sha256(path)} if path.is_file() else {}
+
+
 def _of_file(path: Path, attribute: str) -> Method:
     # hashed before it is run: what a file says may change later
-    digest = file_sha256(path) if path.is_file() else ""
+    identity = _identity(path)
     factory = from_file(path, attribute)
     try:
         method = factory() if callable(factory) else factory
@@ -42,7 +58,7 @@ def _of_file(path: Path, attribute: str) -> Method:
     _check(attribute, method)
     assert isinstance(method, Method)
     method.name = attribute
-    method.identity = {**method.identity, "method_sha256": digest}
+    method.identity = {**method.identity, **identity}
     return method
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from basisbench.attribution import load_method
+from basisbench.attribution import recorded_as
 from basisbench.bases.load import find_basis
 from basisbench.bases.outlines import Outline, outline
 from basisbench.circuits.ablation import check_ablation
@@ -127,7 +127,7 @@ def _resolve(groups: Sequence[Group]) -> dict[str, str]:
 
     tasks = {name: load_task(name).name for name in each(group.shared.task for group in groups)}
     for method in each(group.shared.method for group in groups):
-        load_method(method)
+        recorded_as(method)
     for ablation in each(treatment.ablation for group in groups for treatment in group.treatments):
         check_ablation(ablation)
     for basis in each(name for group in groups for name in group.bases):
@@ -150,8 +150,9 @@ def _of_model(
     shape = find_shape(model)
     outlines = {name: outline(name, model, shape) for name in names}
     hashes = {name: content_hash(name) for name in names}
+    methods = {name: recorded_as(name) for name in dict.fromkeys(group.shared.method for group in groups)}
     asked = [
-        (group.shared, treatment, _cell(config, group.shared, treatment, tasks, hashes))
+        (group.shared, treatment, _cell(config, group.shared, treatment, tasks, methods, hashes))
         for group in groups
         for treatment in _distinct(group, outlines)
     ]
@@ -187,19 +188,20 @@ def _cell(
     shared: Shared,
     treatment: Treatment,
     tasks: Mapping[str, str],
+    methods: Mapping[str, tuple[str, Mapping[str, str]]],
     hashes: Mapping[str, dict[str, str]],
 ) -> Cell:
     """The cell that a run would compute, but for what is known only of what was loaded."""
-    basis = treatment.basis
+    basis, (method, identity) = treatment.basis, methods[shared.method]
     return config.cell(
         model=shared.model,
         task=tasks.get(shared.task, shared.task),
         basis=basis.rpartition(":")[2] if is_code(basis) else basis,
-        method=shared.method,
+        method=method,
         ablation=treatment.ablation,
         error=treatment.error,
         seed=shared.seed,
-        options=dict(hashes[basis]),
+        options={**hashes[basis], **identity},
     )
 
 

@@ -209,7 +209,7 @@ class Timing(_Record):
 
 def _controls_by_name(read: dict[str, Any]) -> list[Control]:
     cell: Cell | None = read.get("cell")  # None if it is not valid
-    return shipped_controls(cell.basis, cell.method, from_file="basis_sha256" in cell.options) if cell else []
+    return shipped_controls(cell.basis, cell.method, cell.options) if cell else []
 
 
 class Result(_Record):

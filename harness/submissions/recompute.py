@@ -108,7 +108,7 @@ def _provenance(result: Result) -> Iterator[Problem]:
         yield broken(f"environment.dtype {environment.dtype} is not cell.dtype {cell.dtype}")
     if environment.data_hash != result.data.hash:
         yield broken("environment.data_hash is not data.hash")
-    shipped = shipped_controls(cell.basis, cell.method, from_file="basis_sha256" in cell.options)
+    shipped = shipped_controls(cell.basis, cell.method, cell.options)
     if hidden := [part for part in shipped if part not in result.controls]:
         yield broken(f"its {' and '.join(hidden)} is a control that ships, and controls does not say so")
     if environment.git_commit and environment.git_commit.endswith("-dirty"):

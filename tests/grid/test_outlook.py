@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from basisbench import UserError, cli, make_config
@@ -17,9 +18,11 @@ from basisbench.grid.outlook import Bytes, Outlook, look_ahead, result_bytes, ti
 from basisbench.grid.records import Timed
 from basisbench.grid.run import RunReport
 from basisbench.models.adapter import Model
+from basisbench.models.loading import load_model
 from basisbench.models.names import bytes_to_fetch
 from basisbench.models.shapes import TABLE
 from basisbench.results.schema import Cell
+from basisbench.submissions.scores_file import About, write_scores
 from toys.models import pair_rows, write_task
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -127,6 +130,24 @@ def test_a_basis_from_a_file_counts_by_its_name_and_content(asked: dict[str, Any
     assert counts(look(config)) == (1, 1, 0, 0)
     file.write_text(file.read_text() + "\n# changed\n")
     assert counts(look(config)) == (1, 0, 0, 1)
+
+
+def test_a_method_from_a_file_counts_by_its_name_and_content(asked: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    text = "from basisbench.attribution.fields import Atp\n\nclass Own(Atp):\n    pass\n"
+    file.write_text(text)
+    config = asked | {"bases": "mlp_out", "methods": f"{file}:Own", "seed": 0}
+    assert len(runner.run(make_config(config)).results) == 1
+    assert counts(look(config)) == (1, 1, 0, 0)
+    file.write_text(text + "\n# changed\n")
+    assert counts(look(config)) == (1, 0, 0, 1)
+    # someone's scores, called by their own name in results
+    model, _ = load_model(str(asked["model"]), device="cpu")
+    values = {layer: np.ones((5, model.d_model), np.float32) for layer in range(model.n_layers)}
+    write_scores(tmp_path / "s.safetensors", About(name="theirs"), values)
+    config |= {"methods": f"scores:{tmp_path / 's.safetensors'}"}
+    assert [result.cell.method for result in runner.run(make_config(config)).results] == ["scores:theirs"]
+    assert counts(look(config)) == (1, 1, 0, 0)
 
 
 # -- hours ---------------------------------------------------------------------------------------------

@@ -117,9 +117,10 @@ def without_controls(path: Path) -> Result:
         ("rotated_mlp_out", "delta", {}, ["basis", "method"]),
         ("sae", "random", {}, ["method"]),
         ("sae", "activation", {}, ["method"]),
-        # by exact names alone: a user's basis with a name like those is none, nor is one with such a name in a file
+        # by exact names alone: one of a user's with a name like those is none, nor is one with such a name in a file
         ("rotated_pca", "relp", {}, []),
         ("rotated_neurons", "relp", {"basis_sha256": "0" * 64}, []),
+        ("sae", "random", {"method_sha256": "0" * 64}, []),
         ("sae", "random_walk", {}, []),
         ("sae", "scores:random", {}, []),
     ],
