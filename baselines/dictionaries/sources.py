@@ -57,8 +57,8 @@ def find(spec: str, device: torch.device) -> Found:
         # what is in a folder is hashed where a cell is named (`grid.cells.content_hash`)
         return Found([_on_disk(path, device) for path in folders], str)
     name, pattern = _split(spec)
-    ids = release_ids(name, pattern)
     release = Release(name)
+    ids = release_ids(release, pattern)
     return Found([_published(release, sae_id, device) for sae_id in ids.values()], lambda: release.identity(ids))
 
 
@@ -100,13 +100,14 @@ def registered_names(spec: str, ids: Mapping[int, str]) -> str:
     return " ".join([release, first, known.saes_map[first], str((known.neuronpedia_id or {}).get(first) or "")])
 
 
-def release_ids(release: str, pattern: str = "") -> dict[int, str]:
-    """The sae-lens ids of a release by layer, ascending; those of the embedding are left out.
+def release_ids(named: str | Release, pattern: str = "") -> dict[int, str]:
+    """The sae-lens ids of a release, or of one that is called so, by layer, ascending; the embedding's are left out.
 
     Works offline for releases in sae-lens' registry. Raises UserError for an unknown release, no match, or several
     dictionaries for one layer.
     """
-    ids = _ids(release)
+    held = Release(named) if isinstance(named, str) else named
+    ids, release = _ids(held), held.name
     matches = _matcher(pattern)
     by_layer: dict[int, list[str]] = defaultdict(list)
     for sae_id in ids:
@@ -166,18 +167,18 @@ def _split(spec: str) -> tuple[str, str]:
     )
 
 
-def _ids(release: str) -> Sequence[str]:
+def _ids(release: Release) -> Sequence[str]:
     """All ids of a release, or the sae-lens folders of a hub repository."""
     from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 
-    lookup = get_pretrained_saes_directory().get(release)
+    lookup = get_pretrained_saes_directory().get(release.name)
     if lookup is not None:
         if lookup.conversion_func == SUMMED_DECODERS:
-            raise UserError(f"{release} is a cross-layer transcoder: valid: clt:PATH with its files")
+            raise UserError(f"{release.name} is a cross-layer transcoder: valid: clt:PATH with its files")
         return tuple(lookup.saes_map)
-    found = Release(release).folders()
+    found = release.folders()
     if not found:
-        raise UserError(f"{release} holds no sae-lens folders: valid: folders with cfg.json")
+        raise UserError(f"{release.name} holds no sae-lens folders: valid: folders with cfg.json")
     return found
 
 

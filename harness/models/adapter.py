@@ -401,7 +401,9 @@ class Model:
         logits = self._scaled(logits)
         if cap := getattr(self.config, "final_logit_softcapping", None):
             capped = torch.tanh(logits / cap) * cap
-            logits = logits * (capped / logits).detach() if cap_as_gain else capped
+            # at 0, which half precision hits, the cap changes nothing
+            gain = torch.where(logits == 0, 1.0, capped / logits)
+            logits = logits * gain.detach() if cap_as_gain else capped
         return logits
 
     def _scaled(self, logits: Tensor) -> Tensor:

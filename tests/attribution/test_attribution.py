@@ -223,6 +223,17 @@ def test_relp_conserves_the_logit(architecture: str, tiny: Callable[[str], Model
     torch.testing.assert_close((gradient * leaf).sum((1, 2)), logit, atol=1e-4, rtol=1e-4)
 
 
+def test_a_capped_logit_of_zero_has_the_gradient_of_one_that_is_not_capped(tiny: Callable[[str], Model]) -> None:
+    """Half precision rounds logits to 0, where the cap's gain tanh(x)/x is 1."""
+    model = tiny("gemma2")
+    hidden = torch.zeros(1, model.d_model, requires_grad=True)
+    tokens = torch.tensor([[5]])
+    for cap_as_gain in (False, True):
+        logit = model.logits_of(hidden, tokens, cap_as_gain=cap_as_gain)
+        (gradient,) = torch.autograd.grad(logit.sum(), hidden)
+        torch.testing.assert_close(gradient, model._unembedding[tokens[0]])
+
+
 def test_pairs_that_share_prompts_count_as_often_as_they_stand(tiny: Callable[[str], Model]) -> None:
     model = tiny("llama")
     rows = pair_rows(3)

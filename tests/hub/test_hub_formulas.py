@@ -360,7 +360,9 @@ def test_skip_transcoders_in_a_repository_that_no_registry_knows(
     folders = [save_dictionary(tmp_path / "sets", Variant("skip_transcoder", "mlp.hook_in"), i) for i in range(LAYERS)]
     hub.add("org/skip-transcoders").commit_folder(tmp_path / "sets")
     model, _ = basisbench.load_model(QWEN, device="cpu")
+    hub.requests.clear()
     basis = load_basis("transcoder:org/skip-transcoders/layer_{layer}", model)
+    assert len(hub.asked("/api/models/org/skip-transcoders")) == 2  # which commit, and which folders it has
     assert basis.content.startswith(f"org/skip-transcoders@{hub.add('org/skip-transcoders').references['main']}, ")
     tensors = [load_file(folder / "sae_weights.safetensors") for folder in folders]
     x = torch.randn(2, 5, WIDTH, generator=torch.Generator().manual_seed(0))
